@@ -1,0 +1,134 @@
+"""From the bytes of a file to pixels, or to the reason why there are none.
+
+Everything here treats bytes as hostile: the header is judged before a pixel is decoded, and nothing
+that is missing is made up.
+"""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from io import BytesIO
+
+import numpy as np
+import PIL
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+
+from cvcore.datasets.problems import Unusable
+
+DECODER_VERSION = f"1-pillow-{PIL.__version__}"  # raise the first part when any pixel changes
+MAX_PIXELS = 64 * 2**20  # 8192 x 8192: some 200 MB as RGB
+FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP", "PPM", "JPEG2000")
+_BEGINNINGS = {
+    b"\x89PNG": "a PNG",
+    b"\xff\xd8\xff": "a JPEG",
+    b"GIF8": "a GIF",
+    b"BM": "a BMP",
+    b"II*\0": "a TIFF",
+    b"MM\0*": "a TIFF",
+    b"RIFF": "a WebP",
+}
+_CUT_SHORT = ("truncated", "unexpected end", "not enough", "cannot read")
+
+# Pillow loads its readers on demand, and an unloaded one named in `formats` is a KeyError.
+Image.init()
+# Without a handler of its own, Python prints a library's log records to the terminal.
+logging.getLogger("PIL").addHandler(logging.NullHandler())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pixels:
+    """A decoded image and what its file said of itself.
+
+    `array` is uint8 (image_size, image_size, 1 or 3); `width` and `height` are in pixels of the
+    upright original, `channels` its number of bands.
+    """
+
+    array: NDArray[np.uint8]
+    width: int
+    height: int
+    channels: int
+
+
+@contextmanager
+def quiet_pillow() -> Iterator[None]:
+    """Keep Pillow's warnings off the terminal; enter it around a thread pool, not inside."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+def decode(data: bytes, *, image_size: int, channels: str, alpha: str) -> Pixels:
+    """Decode, turn upright, flatten and resize one image; raise `Unusable`.
+
+    The whole image is stretched to a square of `image_size` pixels a side.
+    """
+    if not data:
+        raise Unusable("empty", "the file has no bytes")
+    try:
+        image, num_bands = _load(data)
+        upright = ImageOps.exif_transpose(image)
+        flat = _flatten(upright, mode="RGB" if channels == "rgb" else "L", alpha=alpha)
+        resized = flat.resize((image_size, image_size), Image.Resampling.BILINEAR)
+    except Unusable:
+        raise
+    except Image.DecompressionBombError:
+        raise Unusable("too_many_pixels", _pixel_limit("far too many")) from None
+    except Exception as error:  # noqa: BLE001  Pillow's readers raise whatever their parsing trips over
+        raise _damage(data, error) from None
+    array = np.asarray(resized).reshape(image_size, image_size, -1)
+    return Pixels(array=array, width=upright.width, height=upright.height, channels=num_bands)
+
+
+def _load(data: bytes) -> tuple[Image.Image, int]:
+    image = Image.open(BytesIO(data), formats=FORMATS)
+    if image.width * image.height > MAX_PIXELS:
+        raise Unusable("too_many_pixels", _pixel_limit(f"{image.width} x {image.height}"))
+    num_bands = len(image.getbands())
+    image.load()
+    return image, num_bands
+
+
+def _flatten(image: Image.Image, *, mode: str, alpha: str) -> Image.Image:
+    """Return the image in `mode` ("RGB" or "L"), without transparency."""
+    if image.mode.startswith(("I", "F")):
+        return _to_8_bit(image).convert(mode)
+    if not image.has_transparency_data:
+        return image.convert(mode)
+    layers = image.convert("RGBA")
+    if alpha == "drop":
+        return layers.convert("RGB").convert(mode)
+    ground = Image.new("RGBA", layers.size, alpha)
+    return Image.alpha_composite(ground, layers).convert("RGB").convert(mode)
+
+
+def _to_8_bit(image: Image.Image) -> Image.Image:
+    """Scale grey values; Pillow's own conversion would clip everything above 255 to white."""
+    values = np.asarray(image).astype(np.float64)
+    if image.mode == "F":
+        top = 1.0 if values.max() <= 1.0 else 255.0
+    else:
+        top = 65_535.0 if values.max() <= 65_535 else 2.0**31 - 1
+    scaled = np.clip(np.nan_to_num(values) / top, 0.0, 1.0) * 255.0
+    return Image.fromarray(np.rint(scaled).astype(np.uint8))
+
+
+def _damage(data: bytes, error: Exception) -> Unusable:
+    kind = next((name for start, name in _BEGINNINGS.items() if data.startswith(start)), None)
+    if isinstance(error, PIL.UnidentifiedImageError):
+        if kind is None:
+            known = ", ".join(FORMATS)
+            return Unusable("not_an_image", f"it is none of {known}")
+        return Unusable("damaged", f"it begins like {kind}, but the header is cut off or broken")
+    message = str(error) or type(error).__name__
+    if isinstance(error, EOFError) or any(sign in message.lower() for sign in _CUT_SHORT):
+        return Unusable("truncated", f"the file ends before the image does ({message})")
+    return Unusable("damaged", f"{kind or 'the image'} cannot be decoded ({message})")
+
+
+def _pixel_limit(found: str) -> str:
+    return f"{found} pixels; at most {MAX_PIXELS:,} are decoded"

@@ -1,0 +1,274 @@
+"""What happened in a sweep, as events, and the state that follows from them.
+
+The event log is the truth about a sweep: what is resumed, what the tables hold and who is best are
+all functions of it. An event is a JSON object with a `type`; `APPLY` lists the types, the functions
+beside it say which fields they read. Further fields are kept in the log and read by nobody here.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from cvcore import layout
+from cvcore.errors import UsageError
+from cvcore.records import Evaluation, TrialConfig, TrialOutcome
+from cvcore.store import Store
+
+Event = Mapping[str, Any]
+
+# Batches are read this many at a time: a day's log in S3 has thousands, 20 ms each.
+NUM_READERS = 16
+
+COUNTED = ("completed", "stopped", "failed")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrialState:
+    """What is known of one trial in its latest attempt.
+
+    `epochs` maps the epoch to the fields of `EpochMetrics`, `rungs` the epoch to what the scheduler
+    decided there; `predictions` are keys of files that a worker left.
+    """
+
+    config: TrialConfig
+    epochs: Mapping[int, Mapping[str, Any]] = field(default_factory=dict)
+    rungs: Mapping[int, Event] = field(default_factory=dict)
+    outcome: TrialOutcome | None = None
+    model_uri: str | None = None
+    test: Evaluation | None = None
+    predictions: tuple[str, ...] = ()
+
+    @property
+    def finished(self) -> bool:
+        return self.outcome is not None
+
+    def value(self, objective: str) -> float | None:
+        """Return the objective; None where the trial failed, has none yet, or it is no number."""
+        if self.outcome is None or self.outcome.status == "failed":
+            return None
+        value = self.outcome.value(objective)
+        return value if value is not None and value == value else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SweepState:
+    """A sweep up to some event; `status` is new, running, completed, interrupted or failed.
+
+    `started` is the first event, `figures` what the last one to end the sweep reported.
+    """
+
+    sweep_id: str
+    status: str = "new"
+    started: Event = field(default_factory=dict)
+    figures: Event = field(default_factory=dict)
+    trials: Mapping[str, TrialState] = field(default_factory=dict)
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Count the finished trials by status."""
+        ends = [trial.outcome.status for trial in self.trials.values() if trial.outcome]
+        return {status: ends.count(status) for status in COUNTED}
+
+    @property
+    def best(self) -> tuple[str, float] | None:
+        """Return the best completed trial's id and objective; a tie goes to the lower loss.
+
+        A stopped trial is never the best: others did better where it was stopped.
+        """
+        objective, sign = self.started["objective"], -1 if self.started["mode"] == "max" else 1
+        ranked = []
+        for name, trial in self.trials.items():
+            value = trial.value(objective)
+            outcome = trial.outcome
+            if value is not None and outcome and outcome.status == "completed":
+                loss = outcome.validation.loss if outcome.validation else 0.0
+                ranked.append((sign * value, loss, name, value))
+        if not ranked:
+            return None
+        _, _, name, value = min(ranked)
+        return name, value
+
+
+def fold(sweep_id: str, events: Iterable[Event]) -> SweepState:
+    """Replay events from the first."""
+    state = SweepState(sweep_id=sweep_id)
+    for event in events:
+        state = apply(state, event)
+    return state
+
+
+def apply(state: SweepState, event: Event) -> SweepState:
+    """Return the state after one more event; raises `ValueError` for an unknown type."""
+    if event["type"] not in APPLY:
+        raise ValueError(f"an event is one of {', '.join(APPLY)}, received {event['type']!r}")
+    return APPLY[event["type"]](state, event)
+
+
+def _started(state: SweepState, event: Event) -> SweepState:
+    """Read every column of the sweeps table that is known at the start."""
+    return replace(state, status="running", started=event)
+
+
+def _resumed(state: SweepState, event: Event) -> SweepState:
+    """Forget the epochs of trials that will run again."""
+    trials = {
+        name: trial if trial.finished else replace(trial, epochs={}, rungs={})
+        for name, trial in state.trials.items()
+    }
+    return replace(state, status="running", figures={}, trials=trials)
+
+
+def _trial_created(state: SweepState, event: Event) -> SweepState:
+    """Read `config`; a repeated trial begins anew."""
+    config = TrialConfig.from_dict(event["config"])
+    return _with(state, config.trial_id, TrialState(config=config))
+
+
+def _epochs(state: SweepState, event: Event) -> SweepState:
+    """Read `trial_id`, `attempt`, `epochs`; an earlier attempt's are too late to count."""
+    trial = state.trials[event["trial_id"]]
+    if event["attempt"] != trial.config.attempt or trial.finished:
+        return state
+    epochs = {**trial.epochs, **{one["epoch"]: one for one in event["epochs"]}}
+    return _with(state, event["trial_id"], replace(trial, epochs=epochs))
+
+
+def _rung(state: SweepState, event: Event) -> SweepState:
+    """Read `trial_id`, `epoch`."""
+    trial = state.trials[event["trial_id"]]
+    rungs = {**trial.rungs, event["epoch"]: event}
+    return _with(state, event["trial_id"], replace(trial, rungs=rungs))
+
+
+def _trial_finished(state: SweepState, event: Event) -> SweepState:
+    """Read `trial_id`, `attempt`, `outcome`, `model_uri`, `predictions`."""
+    trial = state.trials[event["trial_id"]]
+    if event["attempt"] != trial.config.attempt or trial.finished:
+        return state
+    finished = replace(
+        trial,
+        outcome=TrialOutcome.from_dict(event["outcome"]),
+        model_uri=event.get("model_uri"),
+        predictions=tuple(event.get("predictions", ())),
+    )
+    return _with(state, event["trial_id"], finished)
+
+
+def _test_scored(state: SweepState, event: Event) -> SweepState:
+    """Read `trial_id`, `evaluation`, `predictions`, and `model_uri` where it is new."""
+    trial = state.trials[event["trial_id"]]
+    scored = replace(
+        trial,
+        test=Evaluation.from_dict(event["evaluation"]),
+        model_uri=event.get("model_uri", trial.model_uri),
+        predictions=tuple(dict.fromkeys([*trial.predictions, *event.get("predictions", ())])),
+    )
+    return _with(state, event["trial_id"], scored)
+
+
+def _finished(state: SweepState, event: Event) -> SweepState:
+    """Read `status` (completed or failed) and the figures `rows.sweep_row` names.
+
+    Only the best trial's model outlives the sweep.
+    """
+    best_trial_id, _ = state.best or (None, None)
+    trials = {
+        name: trial if name == best_trial_id else replace(trial, model_uri=None)
+        for name, trial in state.trials.items()
+    }
+    return replace(state, status=event.get("status", "completed"), figures=event, trials=trials)
+
+
+def _interrupted(state: SweepState, event: Event) -> SweepState:
+    """Read the figures `rows.sweep_row` names."""
+    return replace(state, status="interrupted", figures=event)
+
+
+def _compacted(state: SweepState, event: Event) -> SweepState:
+    """Nothing happened in the sweep; the lake was rewritten."""
+    return state
+
+
+APPLY: dict[str, Callable[[SweepState, Event], SweepState]] = {
+    "sweep_started": _started,
+    "sweep_resumed": _resumed,
+    "trial_created": _trial_created,
+    "epochs": _epochs,
+    "rung": _rung,
+    "trial_finished": _trial_finished,
+    "test_scored": _test_scored,
+    "sweep_finished": _finished,
+    "sweep_interrupted": _interrupted,
+    "compacted": _compacted,
+}
+
+
+def _with(state: SweepState, trial_id: str, trial: TrialState) -> SweepState:
+    return replace(state, trials={**state.trials, trial_id: trial})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batch:
+    """Some events as they were stored together.
+
+    Where `publishes`, the lake holds parts with all rows that had come up until then.
+    """
+
+    events: tuple[Event, ...]
+    publishes: bool
+
+
+def encode_batch(writer: str, lines: Sequence[str], *, publishes: bool) -> bytes:
+    """Write one batch of encoded events; `writer` names the process that does."""
+    head = json.dumps({"type": "batch", "writer": writer, "publishes": publishes})
+    return "".join(f"{line}\n" for line in [head, *lines]).encode()
+
+
+def read_batches(store: Store, sweep_id: str) -> list[Batch]:
+    """Return the log of a sweep, batch by batch; raises `UsageError` if there is none."""
+    keys = [one.key for one in store.list(layout.events_folder(sweep_id))]
+    if not keys:
+        raise unknown_sweep(store, sweep_id)
+    with ThreadPoolExecutor(NUM_READERS) as readers:
+        texts = list(readers.map(store.read, keys))
+    return [_decode_batch(text) for text in texts]
+
+
+def _decode_batch(text: bytes) -> Batch:
+    head, *events = (json.loads(line) for line in text.splitlines())
+    return Batch(events=tuple(events), publishes=head["publishes"])
+
+
+def read_state(store: Store, sweep_id: str) -> SweepState:
+    """Replay the log of a sweep without a claim on it; raises `UsageError` if there is none."""
+    batches = read_batches(store, sweep_id)
+    return fold(sweep_id, (event for batch in batches for event in batch.events))
+
+
+def known_sweeps(store: Store) -> list[str]:
+    """List the ids of the sweeps in the lake, newest first."""
+    # Both tables: a driver that died while it replaced a part leaves a sweep in only one of them.
+    folders = [layout.lake_folder(table) for table in ("sweeps", "trials")]
+    parts = [part for folder in folders for part in store.list(folder)]
+    return sorted({layout.part_sweep(part.key) for part in parts}, reverse=True)
+
+
+def unknown_sweep(store: Store, sweep_id: str) -> UsageError:
+    """Say that a sweep is not there, and which ones are."""
+    known = known_sweeps(store)
+    near = difflib.get_close_matches(sweep_id, known, n=1)
+    if near:
+        advice = f"did you mean {near[0]}?"
+    elif known:
+        advice = f"the newest are {', '.join(known[:3])}"
+    else:
+        advice = "it holds none"
+    return UsageError(
+        f"{store.uri} holds no sweep {sweep_id!r}; {advice}",
+        hint=f"cvjobs results sweeps --store {store.uri}",
+    )

@@ -1,0 +1,45 @@
+"""The CNN family: blocks of convolution, ReLU, dropout and max pooling."""
+
+from __future__ import annotations
+
+import keras
+from keras import layers
+
+from cvcore import geometry
+from cvcore.models.blocks import augmentation, chain, head, scaling
+from cvcore.settings import ModelConfig
+
+
+def build(config: ModelConfig, *, image_size: int, channels: int, num_classes: int) -> keras.Model:
+    """Build the CNN that `config` describes; raise `ValueError` if the image shrinks to nothing."""
+    geometry.check(config, image_size=image_size)
+    inputs = keras.Input((image_size, image_size, channels), name="image")
+    outputs = chain(inputs, [*augmentation(config), *scaling(config.input_scaling)])
+    outputs = chain(outputs, _blocks(config))
+    outputs = chain(outputs, head(config, num_classes=num_classes))
+    return keras.Model(inputs, outputs, name="cnn")
+
+
+def _blocks(config: ModelConfig) -> list[keras.layers.Layer]:
+    drops = config.dropout > 0 and config.dropout_at in ("blocks", "everywhere")
+    parts: list[keras.layers.Layer] = []
+    for layer in geometry.layers(config):
+        if layer.kind == "convolution":
+            if drops and parts:
+                parts.append(layers.Dropout(config.dropout))
+            parts.append(
+                layers.Conv2D(
+                    layer.filters,
+                    layer.window,
+                    strides=layer.stride,
+                    padding=layer.padding,
+                    activation="relu",
+                )
+            )
+        else:
+            parts.append(
+                layers.MaxPooling2D(layer.window, strides=layer.stride, padding=layer.padding)
+            )
+    if drops:
+        parts.append(layers.Dropout(config.dropout))
+    return parts

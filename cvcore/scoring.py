@@ -1,0 +1,112 @@
+"""A saved model at work: predictions, scores, and what they leave in the store.
+
+Like `cvcore.trial`, this imports TensorFlow inside its functions only.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cvcore import layout
+from cvcore.records import Evaluation, TrialConfig
+from cvcore.runtime import start_tensorflow
+from cvcore.settings import DataConfig
+from cvcore.store import Store
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    from cvcore.datasets import Dataset
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bench:
+    """What a worker keeps from trial to trial: the data, the store, and who it is."""
+
+    dataset: Dataset
+    data: DataConfig
+    store: Store
+    worker: str
+    threads: int
+    deterministic: bool = False
+
+
+class Predictor:
+    """A saved model, ready to predict; images as they come out of `cvcore.datasets`."""
+
+    def __init__(self, path: Path) -> None:
+        import keras
+        import tensorflow as tf
+
+        model = keras.models.load_model(path, compile=False, safe_mode=True)
+        self._forward = tf.function(
+            lambda batch: model(batch, training=False), reduce_retracing=True
+        )
+
+    def logits(
+        self, images: npt.NDArray[np.uint8], indices: npt.NDArray[np.int64]
+    ) -> npt.NDArray[np.float32]:
+        """Return logits (len(indices), num_logits) float32, in the order of `indices`."""
+        import numpy as np
+
+        from cvcore.training import inference_batches
+
+        parts = [self._forward(batch).numpy() for batch in inference_batches(images, indices)]
+        return np.concatenate(parts).astype(np.float32)
+
+    def probabilities(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        """Return class probabilities (n, num_classes) float32 of all images."""
+        import numpy as np
+
+        from cvcore.evaluation import probabilities
+
+        return probabilities(self.logits(images, np.arange(len(images))))
+
+
+def score_model(
+    path: Path, dataset: Dataset, *, split: str, indices: npt.NDArray[np.int64]
+) -> tuple[Evaluation, npt.NDArray[np.float32]]:
+    """Evaluate a saved model on the images at `indices`; scores, and logits in their order."""
+    from cvcore.evaluation import evaluate
+
+    logits = Predictor(path).logits(dataset.images, indices)
+    labels = dataset.labels[indices]
+    return evaluate(logits, labels, class_names=dataset.class_names, split=split), logits
+
+
+def score_best(config: TrialConfig, bench: Bench) -> Evaluation:
+    """Score a trial's saved model once on the test split and leave its predictions."""
+    start_tensorflow(threads=bench.threads, deterministic=bench.deterministic)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "model.keras")
+        bench.store.download(layout.model(config.sweep_id, config.trial_id), path)
+        indices = bench.dataset.indices["test"]
+        evaluation, logits = score_model(path, bench.dataset, split="test", indices=indices)
+    leave_predictions(bench, logits, config=config, split="test")
+    return evaluation
+
+
+def leave_predictions(
+    bench: Bench, logits: npt.NDArray[np.float32], *, config: TrialConfig, split: str
+) -> None:
+    from cvcore.evaluation import probabilities
+    from cvcore.tables import predictions_file
+
+    dataset, indices = bench.dataset, bench.dataset.indices[split]
+    names = dataset.class_names
+    chances = probabilities(logits)
+    data = predictions_file(
+        sweep_id=config.sweep_id,
+        trial_id=config.trial_id,
+        split=split,
+        paths=[dataset.paths[i] for i in indices],
+        labels=[names[label] for label in dataset.labels[indices]],
+        predicted=[names[guess] for guess in chances.argmax(axis=1)],
+        probabilities=chances,
+    )
+    key = layout.predictions(config.sweep_id, config.trial_id, split, config.attempt)
+    bench.store.write(key, data)

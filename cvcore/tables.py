@@ -1,0 +1,242 @@
+"""The tables that analysts read: their keys, one explicit Arrow schema each, Parquet bytes.
+
+docs/results-format.md explains every column; a test holds the two together. A new column is
+nullable and comes at the end of its table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from io import BytesIO
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from cvcore.records import LEDGER
+from cvcore.settings import hyperparameters
+
+SCHEMA_VERSION = 1
+
+# What DuckDB itself writes: small enough to skip by statistics, large enough to compress.
+ROW_GROUP_ROWS = 122_880
+
+# The hive partition that every path carries as `dt=YYYY-MM-DD`: the day the sweep started, UTC.
+PARTITION = pa.schema([pa.field("dt", pa.date32())])
+
+KEYS: dict[str, tuple[str, ...]] = {
+    "sweeps": ("sweep_id",),
+    "trials": ("trial_id",),
+    "epochs": ("trial_id", "epoch"),
+    "predictions": ("trial_id", "split", "path"),
+    "class_metrics": ("trial_id", "split", "class"),
+    "confusion": ("trial_id", "split", "label", "predicted"),
+    "images": ("dataset_fingerprint", "path"),
+}
+
+TEXT = pa.string()
+COUNT = pa.int64()
+NUMBER = pa.float64()
+FLAG = pa.bool_()
+TIME = pa.timestamp("us", tz="UTC")
+
+_TYPES: dict[type, pa.DataType] = {str: TEXT, int: COUNT, float: NUMBER, bool: FLAG}
+
+_COLUMNS: dict[str, dict[str, pa.DataType]] = {
+    "sweeps": {
+        "sweep_id": TEXT,
+        "name": TEXT,
+        "recipe": TEXT,
+        "status": TEXT,
+        "objective": TEXT,
+        "mode": TEXT,
+        "algorithm": TEXT,
+        "scheduler": TEXT,
+        "started_at": TIME,
+        "finished_at": TIME,
+        "num_completed": COUNT,
+        "num_stopped": COUNT,
+        "num_failed": COUNT,
+        "best_trial_id": TEXT,
+        "best_value": NUMBER,
+        "wall_seconds": NUMBER,
+        "worker_seconds": NUMBER,
+        "efficiency": NUMBER,
+        "dataset_fingerprint": TEXT,
+        "data_uri": TEXT,
+        "spec_toml": TEXT,
+        "versions": TEXT,
+        "code_version": TEXT,
+    },
+    "trials": {
+        "sweep_id": TEXT,
+        "trial_id": TEXT,
+        "trial_index": COUNT,
+        "status": TEXT,
+        "seed": COUNT,
+        "epochs_run": COUNT,
+        "best_epoch": COUNT,
+        "num_params": COUNT,
+        "num_trainable_params": COUNT,
+        "val_loss": NUMBER,
+        "val_accuracy": NUMBER,
+        "val_f1_weighted": NUMBER,
+        "test_loss": NUMBER,
+        "test_accuracy": NUMBER,
+        "test_f1_weighted": NUMBER,
+        "images_per_second": NUMBER,
+        **{f"seconds_{bucket}": NUMBER for bucket in LEDGER},
+        "gpu_seconds": NUMBER,
+        "program_reused": FLAG,
+        "features_reused": FLAG,
+        "worker": TEXT,
+        "device": TEXT,
+        "strategy": TEXT,
+        "attempt": COUNT,
+        "error_type": TEXT,
+        "error_message": TEXT,
+        "model_uri": TEXT,
+        "started_at": TIME,
+        "finished_at": TIME,
+        **{f"hp_{name}": _TYPES[one.metadata["kind"]] for name, one in hyperparameters().items()},
+    },
+    "epochs": {
+        "sweep_id": TEXT,
+        "trial_id": TEXT,
+        "epoch": COUNT,
+        "phase": TEXT,
+        "loss": NUMBER,
+        "accuracy": NUMBER,
+        "val_loss": NUMBER,
+        "val_accuracy": NUMBER,
+        "val_f1_weighted": NUMBER,
+        "learning_rate": NUMBER,
+        "seconds": NUMBER,
+        "attempt": COUNT,
+        "recorded_at": TIME,
+    },
+    "predictions": {
+        "sweep_id": TEXT,
+        "trial_id": TEXT,
+        "split": TEXT,
+        "path": TEXT,
+        "label": TEXT,
+        "predicted": TEXT,
+        "correct": FLAG,
+        "probabilities": pa.list_(pa.float32()),
+    },
+    "class_metrics": {
+        "sweep_id": TEXT,
+        "trial_id": TEXT,
+        "split": TEXT,
+        "class": TEXT,
+        "precision": NUMBER,
+        "recall": NUMBER,
+        "f1": NUMBER,
+        "support": COUNT,
+    },
+    "confusion": {
+        "sweep_id": TEXT,
+        "trial_id": TEXT,
+        "split": TEXT,
+        "label": TEXT,
+        "predicted": TEXT,
+        "count": COUNT,
+    },
+    "images": {
+        "sweep_id": TEXT,
+        "dataset_fingerprint": TEXT,
+        "path": TEXT,
+        "label": TEXT,
+        "split": TEXT,
+        "group_id": TEXT,
+        "sha256": TEXT,
+        "width": COUNT,
+        "height": COUNT,
+        "channels": COUNT,
+        "bytes": COUNT,
+        "status": TEXT,
+        "reason": TEXT,
+    },
+}
+
+
+def _schema(table: str) -> pa.Schema:
+    required = {"sweep_id", *KEYS[table]}
+    fields = [
+        pa.field(name, kind, nullable=name not in required)
+        for name, kind in _COLUMNS[table].items()
+    ]
+    return pa.schema(fields, metadata={"schema_version": str(SCHEMA_VERSION), "table": table})
+
+
+SCHEMAS: dict[str, pa.Schema] = {table: _schema(table) for table in KEYS}
+
+
+def from_rows(table: str, rows: Iterable[Mapping[str, Any]]) -> pa.Table:
+    """Lay rows out as the table's schema says; a missing column is null.
+
+    Raises `ValueError` for a column that the table does not have.
+    """
+    schema = SCHEMAS[table]
+    listed = list(rows)
+    unknown = {name for row in listed for name in row} - set(schema.names)
+    if unknown:
+        raise ValueError(f"the table {table} has no column {', '.join(sorted(unknown))}")
+    return pa.Table.from_pylist(listed, schema=schema)
+
+
+def to_parquet(table: str, source: Iterable[Mapping[str, Any]] | pa.Table) -> bytes:
+    """Write rows, or an Arrow table with the right columns, as one Parquet file."""
+    whole = source if isinstance(source, pa.Table) else from_rows(table, source)
+    return join_parquet(table, [whole])
+
+
+def join_parquet(table: str, pieces: Iterable[pa.Table]) -> bytes:
+    """Write Arrow tables as one Parquet file, a row group at a time.
+
+    At most one row group and one piece are held uncompressed.
+    """
+    schema = SCHEMAS[table]
+    encoded = [field.name for field in schema if field.type in (TEXT, COUNT)]
+    sink = BytesIO()
+    waiting = schema.empty_table()
+    with pq.ParquetWriter(sink, schema, compression="zstd", use_dictionary=encoded) as writer:
+        for piece in pieces:
+            waiting = pa.concat_tables([waiting, piece.select(schema.names).cast(schema)])
+            while waiting.num_rows >= ROW_GROUP_ROWS:
+                writer.write_table(waiting.slice(0, ROW_GROUP_ROWS), row_group_size=ROW_GROUP_ROWS)
+                waiting = waiting.slice(ROW_GROUP_ROWS)
+        if waiting.num_rows:
+            writer.write_table(waiting, row_group_size=ROW_GROUP_ROWS)
+    return sink.getvalue()
+
+
+def read_parquet(data: bytes) -> pa.Table:
+    """Read a whole Parquet file."""
+    return pq.read_table(BytesIO(data))
+
+
+def predictions_file(
+    *,
+    sweep_id: str,
+    trial_id: str,
+    split: str,
+    paths: Sequence[str],
+    labels: Sequence[str],
+    predicted: Sequence[str],
+    probabilities: Iterable[Iterable[float]],
+) -> bytes:
+    """Write the predictions of one trial on one split; all sequences in the same order."""
+    count = len(paths)
+    columns = {
+        "sweep_id": [sweep_id] * count,
+        "trial_id": [trial_id] * count,
+        "split": [split] * count,
+        "path": paths,
+        "label": labels,
+        "predicted": predicted,
+        "correct": [label == guess for label, guess in zip(labels, predicted, strict=True)],
+        "probabilities": list(probabilities),
+    }
+    return to_parquet("predictions", pa.table(columns, schema=SCHEMAS["predictions"]))

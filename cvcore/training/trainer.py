@@ -1,0 +1,203 @@
+"""The training loop of one trial: Keras `fit`, stopped and continued at any epoch.
+
+The order of the images is a function of seed and epoch, and dropout and augmentation keep their
+state in the model, so training in several stretches gives the numbers of training in one.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+
+from cvcore.errors import TrialFailed
+from cvcore.records import EpochMetrics, Evaluation
+from cvcore.settings import TrainingConfig
+from cvcore.training.devices import Placement
+from cvcore.training.feed import as_tensor, epoch_order, inference_batches, training_batches
+
+OPTIMIZERS = {
+    "adam": keras.optimizers.Adam,
+    "adamw": keras.optimizers.AdamW,
+    "rmsprop": keras.optimizers.RMSprop,
+    "sgd": keras.optimizers.SGD,
+}
+
+
+@dataclass(slots=True, kw_only=True)
+class Best:
+    """The best epoch so far: what is kept when the trial ends."""
+
+    epoch: int
+    evaluation: Evaluation
+    weights: list[npt.NDArray[Any]]
+    logits: npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arrays:
+    """What a trial learns from; images (n, size, size, channels) uint8, labels (n,) int32."""
+
+    images: npt.NDArray[np.uint8]
+    labels: npt.NDArray[np.int32]
+    train: npt.NDArray[np.int64]
+    validation: npt.NDArray[np.int64]
+
+
+class Trainer:
+    """Train one model epoch by epoch and remember its best weights.
+
+    `score` turns validation logits into an `Evaluation` and `better(new, old)` ranks two of them.
+    After every epoch `epochs` has one more entry.
+    """
+
+    def __init__(
+        self,
+        build: Callable[[], keras.Model],
+        arrays: Arrays,
+        *,
+        config: TrainingConfig,
+        seed: int,
+        placement: Placement,
+        score: Callable[[npt.NDArray[np.float32]], Evaluation],
+        better: Callable[[Evaluation, Evaluation], bool],
+    ) -> None:
+        started = time.perf_counter()
+        self.config = config
+        self.epochs: list[EpochMetrics] = []
+        self.best: Best | None = None
+        self.seconds = {"trace": 0.0, "train": 0.0, "eval": 0.0}
+        self._arrays = arrays
+        self._seed = seed
+        self._score, self._better = score, better
+        self._images = as_tensor(arrays.images)
+        self._labels = tf.constant(arrays.labels)
+        keras.utils.set_random_seed(seed)
+        with placement.strategy.scope() if placement.strategy else nullcontext():
+            self.model = build()
+            self.model.compile(**_compilation(self.model, config))
+        self._forward = tf.function(
+            lambda batch: self.model(batch, training=False), reduce_retracing=True
+        )
+        self.seconds["trace"] += time.perf_counter() - started
+
+    @property
+    def finished(self) -> bool:
+        """Tell whether the epochs are used up or patience has run out."""
+        done = len(self.epochs)
+        patience = self.config.early_stopping_patience
+        stale = self.best is not None and patience > 0 and done - self.best.epoch >= patience
+        return done >= self.config.epochs or stale
+
+    def advance(self, *, until_epoch: int, max_seconds: float = math.inf) -> list[EpochMetrics]:
+        """Train to the end of `until_epoch`, at least one epoch; return the new epochs.
+
+        Stops earlier at the first epoch that ends after `max_seconds`, or when `finished`. Raises
+        `TrialFailed` when the loss is no longer a number.
+        """
+        first = len(self.epochs)
+        last = min(until_epoch, self.config.epochs)
+        if self.finished or last <= first:
+            return []
+        train = self._arrays.train
+        orders = np.stack(
+            [epoch_order(train, seed=self._seed, epoch=e) for e in range(first + 1, last + 1)]
+        )
+        batch_size = self.config.batch_size
+        self.model.fit(
+            training_batches(self._images, self._labels, orders=orders, batch_size=batch_size),
+            initial_epoch=first,
+            epochs=last,
+            steps_per_epoch=math.ceil(len(train) / batch_size),
+            shuffle=False,  # the order is in the batches already
+            callbacks=[_AfterEpoch(self, deadline=time.perf_counter() + max_seconds)],
+            verbose=0,
+        )
+        return self.epochs[first:]
+
+    def logits(self, indices: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
+        """Return logits (len(indices), num_logits) float32 in inference mode."""
+        parts = [self._forward(batch).numpy() for batch in inference_batches(self._images, indices)]
+        return np.concatenate(parts).astype(np.float32)
+
+    def restore_best(self) -> None:
+        """Put the weights of the best epoch back into the model."""
+        if self.best is not None:
+            self.model.set_weights(self.best.weights)
+
+    def record(self, epoch: int, logs: dict[str, float], *, seconds: float) -> None:
+        """Score the epoch that just ended on the validation split."""
+        started = time.perf_counter()
+        loss = float(logs["loss"])
+        if not math.isfinite(loss):
+            raise TrialFailed("diverged", f"the training loss is {loss} in epoch {epoch}")
+        logits = self.logits(self._arrays.validation)
+        if not np.isfinite(logits).all():
+            raise TrialFailed("diverged", f"validation logits are not finite after epoch {epoch}")
+        evaluation = self._score(logits)
+        if self.best is None or self._better(evaluation, self.best.evaluation):
+            weights = self.model.get_weights()
+            self.best = Best(epoch=epoch, evaluation=evaluation, weights=weights, logits=logits)
+        self.seconds["eval"] += time.perf_counter() - started
+        metrics = EpochMetrics(
+            epoch=epoch,
+            loss=loss,
+            accuracy=float(logs["accuracy"]),
+            val_loss=evaluation.loss,
+            val_accuracy=evaluation.accuracy,
+            val_f1_weighted=evaluation.f1_weighted,
+            learning_rate=float(self.model.optimizer.learning_rate.numpy()),
+            seconds=seconds,
+            recorded_at=time.time(),
+        )
+        self.epochs.append(metrics)
+
+
+class _AfterEpoch(keras.callbacks.Callback):  # type: ignore[misc]
+    """Hand every epoch to the trainer, time its parts, and end the stretch when it is time."""
+
+    def __init__(self, trainer: Trainer, *, deadline: float) -> None:
+        super().__init__()
+        self._trainer = trainer
+        self._deadline = deadline
+        self._started = time.perf_counter()
+        self._epoch_started = self._started
+        self._tracing = True
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        # The first epoch of a stretch starts with `fit` itself: its set-up is part of the price.
+        self._epoch_started = self._started if self._tracing else time.perf_counter()
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        if self._tracing:  # the first step of a stretch carries tracing and compilation
+            self._tracing = False
+            now = time.perf_counter()
+            self._trainer.seconds["trace"] += now - self._started
+            self._epoch_started = now
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        now = time.perf_counter()
+        self._trainer.seconds["train"] += now - self._epoch_started
+        self._trainer.record(epoch + 1, logs or {}, seconds=now - self._epoch_started)
+        if self._trainer.finished or time.perf_counter() > self._deadline:
+            self.model.stop_training = True
+
+
+def _compilation(model: keras.Model, config: TrainingConfig) -> dict[str, Any]:
+    """Choose loss and accuracy from the number of logits the model ends in."""
+    optimizer = OPTIMIZERS[config.optimizer](learning_rate=config.learning_rate)
+    if model.output_shape[-1] == 1:
+        loss: keras.losses.Loss = keras.losses.BinaryCrossentropy(from_logits=True)
+        accuracy = keras.metrics.BinaryAccuracy(name="accuracy", threshold=0.0)
+    else:
+        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        accuracy = keras.metrics.SparseCategoricalAccuracy(name="accuracy")
+    return {"optimizer": optimizer, "loss": loss, "metrics": [accuracy]}

@@ -1,0 +1,66 @@
+"""Run trials one after the other in this process: the same trial code, open to a debugger."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from cvcore.errors import UsageError
+from cvcore.records import Evaluation, TrialConfig
+from cvcore.runtime import require_tensorflow
+from cvcore.scoring import Bench, score_best
+from cvcore.settings import ResourcesConfig
+from cvcore.trial import TrialSession
+from jobs.engine import REPORT_SECONDS, Driver, WorkerSetup
+
+
+class InlineEngine:
+    """One slot: this process."""
+
+    slots = 1
+
+    def __init__(self, bench: Bench, *, data_seconds: float) -> None:
+        self._bench = bench
+        self._waited = {"data": data_seconds}
+
+    def search(self, driver: Driver) -> None:
+        while not driver.interrupted and (config := driver.next_trial()) is not None:
+            self._run(config, driver)
+
+    def score(self, config: TrialConfig) -> Evaluation:
+        return score_best(config, self._bench)
+
+    def _run(self, config: TrialConfig, driver: Driver) -> None:
+        session = TrialSession(
+            config, self._bench, best_value=driver.best_value, waited=self._waited
+        )
+        self._waited = {}
+        epoch = 0
+        while True:
+            until = next(rung for rung in driver.rungs if rung > epoch)
+            progress = session.step(until_epoch=until, max_seconds=REPORT_SECONDS)
+            epoch = progress.outcome.epochs_run
+            goes_on = not progress.done and driver.decide(config.trial_id, progress)
+            driver.record(config, progress, stopped=not goes_on)
+            if not goes_on or driver.interrupted:
+                return
+            driver.tick()
+
+
+@contextmanager
+def open_engine(
+    setup: WorkerSetup, *, resources: ResourcesConfig, scheduler: str, address: str | None
+) -> Iterator[InlineEngine]:
+    """Open the data in this process; raises `UsageError` for what only Ray can do."""
+    require_tensorflow()
+    if address is not None:
+        raise UsageError("--address needs --engine ray: the inline engine runs in this process")
+    if scheduler in ("hyperband", "pbt"):
+        raise UsageError(
+            f'search.scheduler = "{scheduler}" pauses and copies trials, which needs --engine ray',
+            hint="--engine ray, or --set search.scheduler=asha",
+        )
+    bench, seconds = setup.open(f"{socket.gethostname()}:{os.getpid()}")
+    yield InlineEngine(bench, data_seconds=seconds)

@@ -1,0 +1,238 @@
+"""The driver of a sweep: asks the searcher, tells the engine, writes everything into the log.
+
+Its state follows from the event log alone: a driver that died is replaced by one that replays the
+log through the same searcher and rungs and goes on.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+from cvcore import layout
+from cvcore.errors import StoreError
+from cvcore.events import SweepState, TrialState
+from cvcore.lake import SweepLog
+from cvcore.records import LEDGER, TrialConfig, TrialOutcome
+from cvcore.search import Asha, Searcher
+from cvcore.settings import SweepSpec, resolve
+from cvcore.spaces import Domain, Value
+from cvcore.trial import Progress
+
+
+@dataclass(slots=True, kw_only=True)
+class Running:
+    """A trial under way, as the progress table shows it."""
+
+    config: TrialConfig
+    outcome: TrialOutcome | None = None
+
+
+class SweepDriver:
+    """Decide what is tried and record what happened, for any engine (see `jobs.engine.Driver`).
+
+    `on_change` is called after every event that a watcher may want to see.
+    """
+
+    def __init__(
+        self,
+        spec: SweepSpec,
+        *,
+        log: SweepLog,
+        searcher: Searcher,
+        on_change: Callable[[SweepDriver], None] = lambda driver: None,
+    ) -> None:
+        self.spec = spec
+        self.log = log
+        self.running: dict[str, Running] = {}
+        self.interrupted = False
+        self.outage: StoreError | None = None
+        self._searcher = searcher
+        self._on_change = on_change
+        self._again: list[TrialState] = []
+        self._num_proposed = 0
+        self._started = time.monotonic()
+        self._asha: Asha | None = None
+        if spec.search.scheduler == "asha":
+            self._asha = Asha(max_epochs=spec.training.epochs, mode=self.mode)
+
+    @property
+    def state(self) -> SweepState:
+        return self.log.state
+
+    @property
+    def mode(self) -> str:
+        return self.spec.search.direction
+
+    @property
+    def domains(self) -> Mapping[str, Domain]:
+        return {name: parameter.domain for name, parameter in self.spec.space.items()}
+
+    @property
+    def rungs(self) -> Sequence[int]:
+        num_epochs = self.spec.training.epochs
+        if self._asha is not None:
+            return (*self._asha.rungs, num_epochs)
+        if self.spec.search.scheduler == "none":
+            return (num_epochs,)
+        return range(1, num_epochs + 1)
+
+    @property
+    def best_value(self) -> float | None:
+        return self.state.best[1] if self.state.best else None
+
+    def replay(self, events: Sequence[Mapping[str, Any]]) -> None:
+        """Bring searcher and rungs to where the log left them; queue what was under way."""
+        for event in events:
+            if event["type"] == "trial_created" and event["config"]["attempt"] == 1:
+                self._searcher.suggest()
+                self._num_proposed += 1
+            elif event["type"] == "rung" and self._asha is not None:
+                self._asha.decide(event["trial_id"], event["epoch"], event["value"])
+            elif event["type"] == "trial_finished":
+                outcome = TrialOutcome.from_dict(event["outcome"])
+                index = self.state.trials[event["trial_id"]].config.index
+                self._searcher.observe(index, self._value(outcome))
+        self._again = [trial for trial in self.state.trials.values() if not trial.finished]
+
+    def next_trial(self) -> TrialConfig | None:
+        if self.interrupted or self._out_of_time():
+            return None
+        config = self._repeat() if self._again else self._propose()
+        if config is not None:
+            self._append({"type": "trial_created", "config": config.to_dict()})
+            self.running[config.trial_id] = Running(config=config)
+            self._on_change(self)
+        return config
+
+    def decide(self, trial_id: str, progress: Progress) -> bool:
+        epoch = progress.outcome.epochs_run
+        value = self._value(progress.outcome)
+        if self._asha is None or value is None or epoch not in self._asha.rungs:
+            return True
+        decision = self._asha.decide(trial_id, epoch, value)
+        rung = {"trial_id": trial_id, "epoch": epoch, "value": value, "decision": decision}
+        self._append({"type": "rung", **rung})
+        return decision == "continue"
+
+    def record(self, config: TrialConfig, progress: Progress, *, stopped: bool = False) -> None:
+        if config.trial_id not in self.running:
+            return
+        self.running[config.trial_id] = Running(config=config, outcome=progress.outcome)
+        if progress.epochs:
+            epochs = [epoch.to_dict() for epoch in progress.epochs]
+            self._append({"type": "epochs", **_attempt(config), "epochs": epochs})
+        if progress.done or stopped:
+            self._finish(config, progress.outcome)
+        self._on_change(self)
+
+    def lost(self, config: TrialConfig, *, error_type: str, message: str) -> None:
+        if config.trial_id not in self.running or self.interrupted:
+            return
+        known = self.running[config.trial_id].outcome or TrialOutcome(status="failed")
+        outcome = replace(
+            known, status="failed", error_type=error_type, error_message=message, validation=None,
+            finished_at=time.time(),
+        )  # fmt: skip
+        self._finish(config, outcome)
+        self._on_change(self)
+
+    def tick(self) -> None:
+        with self._outage_endured():
+            self.log.flush_if_due(time.monotonic())
+
+    def _finish(self, config: TrialConfig, outcome: TrialOutcome) -> None:
+        """Log the end of a trial, whole: nothing about it is said elsewhere."""
+        key = layout.predictions(config.sweep_id, config.trial_id, "validation", config.attempt)
+        event = {
+            "type": "trial_finished",
+            **_attempt(config),
+            "outcome": outcome.to_dict(),
+            "model_uri": self._uri(config) if outcome.has_model else None,
+            "predictions": [key] if outcome.status == "completed" else [],
+        }
+        del self.running[config.trial_id]
+        self._append(event)
+        with self._outage_endured():
+            self.log.save()  # whatever happens now, this trial is not run again
+        self._searcher.observe(config.index, self._value(outcome))
+
+    def _propose(self) -> TrialConfig | None:
+        drawn = self._searcher.suggest()
+        if drawn is None:
+            return None
+        index = self._num_proposed
+        self._num_proposed += 1
+        return self._config(drawn, index=index, attempt=1)
+
+    def _repeat(self) -> TrialConfig:
+        config = self._again.pop(0).config
+        return replace(config, attempt=config.attempt + 1)
+
+    def _config(self, drawn: Mapping[str, Value], *, index: int, attempt: int) -> TrialConfig:
+        model, training, columns = resolve(self.spec, drawn)
+        return TrialConfig(
+            sweep_id=self.state.sweep_id,
+            trial_id=layout.trial_id(self.state.sweep_id, index),
+            index=index,
+            attempt=attempt,
+            seed=_trial_seed(self.spec.search.seed, index),
+            objective=self.spec.search.objective,
+            mode=self.mode,
+            drawn=drawn,
+            columns=columns,
+            model=model,
+            training=training,
+        )
+
+    def _value(self, outcome: TrialOutcome) -> float | None:
+        if outcome.status == "failed":
+            return None
+        return outcome.value(self.spec.search.objective)
+
+    def _uri(self, config: TrialConfig) -> str:
+        key = layout.model(config.sweep_id, config.trial_id)
+        return f"{self.log.store.uri}/{key}"
+
+    def _out_of_time(self) -> bool:
+        hours = self.spec.search.max_hours
+        return hours is not None and time.monotonic() - self._started > hours * 3600
+
+    @contextmanager
+    def _outage_endured(self) -> Iterator[None]:
+        """Go on without the store for a while: the log keeps what it could not write."""
+        try:
+            yield
+            self.outage = None
+        except StoreError as error:
+            self.outage = error
+
+    def _append(self, event: dict[str, Any]) -> None:
+        self.log.append({**event, "at": time.time()})
+
+
+def figures(state: SweepState, *, wall_seconds: float, slots: int) -> dict[str, Any]:
+    """Sum up a sweep: time its trials held a slot, and the part of it that was training steps."""
+    outcomes = [trial.outcome for trial in state.trials.values() if trial.outcome]
+    train_seconds = sum(outcome.seconds.get("train", 0.0) for outcome in outcomes)
+    worker_seconds = sum(outcome.seconds.get(name, 0.0) for outcome in outcomes for name in LEDGER)
+    available = wall_seconds * slots
+    return {
+        "wall_seconds": wall_seconds,
+        "worker_seconds": worker_seconds,
+        "efficiency": train_seconds / available if available > 0 else None,
+        "finished_at": time.time(),
+    }
+
+
+def _attempt(config: TrialConfig) -> dict[str, Any]:
+    return {"trial_id": config.trial_id, "attempt": config.attempt}
+
+
+def _trial_seed(seed: int, index: int) -> int:
+    digest = hashlib.sha256(f"{seed}/{index}".encode()).digest()
+    return int.from_bytes(digest[:4], "big") & 0x7FFFFFFF

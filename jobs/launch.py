@@ -1,0 +1,262 @@
+"""A sweep from spec to result: open the data and the log, run the engine, score the best, close.
+
+`sweep`, `train` (and whatever trains later) are this function with different specs.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+from cvcore import layout
+from cvcore.config import check_engine, load_spec
+from cvcore.errors import ConfigError, Interrupted, NoTrialCompleted
+from cvcore.lake import SweepLog
+from cvcore.runtime import require_tensorflow
+from cvcore.settings import SweepSpec
+from cvcore.store import Store
+from jobs.adapters.console import Console
+from jobs.driver import SweepDriver, figures
+from jobs.engine import Engine, OpenEngine, WorkerSetup
+from jobs.manifest import describe, first_event, write_plan
+from jobs.progress import watch
+from jobs.wiring import (
+    ENGINES,
+    SEARCHERS,
+    cache_folder,
+    data_source,
+    open_store,
+    resolve,
+)
+
+if TYPE_CHECKING:
+    from cvcore.datasets import Dataset
+
+
+# What PBT may change: it copies weights between trials, so their shapes must stay.
+PBT_CHANGES = ("learning_rate", "batch_size", "dropout")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """Where and how a sweep runs; what it tries is in its spec."""
+
+    store: Store
+    console: Console
+    engine: str
+    address: str | None
+
+
+def open_data(spec: SweepSpec, console: Console) -> Dataset:
+    """Open the images of a spec, decoding what is not in the cache, and say what was found."""
+    from cvcore.datasets import open_dataset
+
+    started = time.perf_counter()
+    source = data_source(spec.data.uri)
+    dataset = open_dataset(source, config=spec.data, cache_folder=cache_folder())
+    seconds = time.perf_counter() - started
+    how = f"decoded {dataset.num_decoded}" if dataset.num_decoded else "decoded none, all cached"
+    sizes = ", ".join(f"{len(rows)} {name}" for name, rows in dataset.indices.items())
+    classes = ", ".join(dataset.class_names)
+    console.note(
+        f"data: {len(dataset.images)} images of {len(dataset.class_names)} classes ({classes}): "
+        f"{sizes}; {how} in {seconds:.1f} s"
+    )
+    return dataset
+
+
+def check_spec(spec: SweepSpec, *, engine: str, num_classes: int | None = None) -> None:
+    """Refuse what no trial of this spec could do; raises `UsageError` or `ConfigError`."""
+    check_engine(spec, engine)
+    problems = []
+    if spec.search.scheduler == "pbt":
+        others = [name for name in spec.space if name not in PBT_CHANGES]
+        if others or not spec.space:
+            problems.append(
+                f"search.scheduler: pbt copies weights between trials and changes only "
+                f"{', '.join(PBT_CHANGES)}; the space has {', '.join(others) or 'nothing'}"
+            )
+    sigmoid_only = spec.model.output == "sigmoid" and "output" not in spec.space
+    if num_classes is not None and num_classes != 2 and sigmoid_only:
+        problems.append(
+            f'model.output: "sigmoid" needs 2 classes, the data has {num_classes}: use "softmax"'
+        )
+    if problems:
+        raise ConfigError(problems, hint="cvjobs sweep --dry-run   (with the same options)")
+
+
+def start(spec: SweepSpec, run: Run) -> dict[str, Any]:
+    """Run a new sweep to its end and return its result document."""
+    require_tensorflow()
+    check_spec(spec, engine=run.engine)
+    dataset = open_data(spec, run.console)
+    check_spec(spec, engine=run.engine, num_classes=len(dataset.class_names))
+    sweep_id = layout.new_sweep_id(datetime.now(UTC))
+    with SweepLog.create(run.store, sweep_id) as log:
+        log.append(first_event(spec, dataset))
+        log.flush()
+        write_plan(spec, run.store, sweep_id=sweep_id, dataset=dataset)
+        return _search(spec, run, log=log, dataset=dataset)
+
+
+def resume(sweep_id: str, run: Run, *, trials: int | None) -> dict[str, Any]:
+    """Go on with a stopped or killed sweep; `trials` may raise the number it tries."""
+    require_tensorflow()
+    with SweepLog.open(run.store, sweep_id) as log:
+        spec = _stored_spec(log, trials=trials)
+        check_spec(spec, engine=run.engine)
+        log.append({"type": "sweep_resumed", "at": time.time()})
+        log.flush()
+        dataset = open_data(spec, run.console)
+        _same_data(log, dataset)
+        return _search(spec, run, log=log, dataset=dataset)
+
+
+def _search(spec: SweepSpec, run: Run, *, log: SweepLog, dataset: Dataset) -> dict[str, Any]:
+    """Run what is left of a sweep."""
+    started = time.monotonic()
+    before = _seconds_so_far(log)
+    setup = WorkerSetup(
+        store_uri=run.store.uri,
+        data=spec.data,
+        fingerprint=dataset.fingerprint,
+        cache_folder=str(cache_folder()),
+        threads=spec.resources.cpus_per_trial,
+        deterministic=spec.training.deterministic,
+    )
+    open_engine: OpenEngine = resolve(ENGINES[run.engine])
+    searcher = resolve(SEARCHERS[spec.search.algorithm])(spec)
+    with watch(run.console, spec) as on_change:
+        driver = SweepDriver(spec, log=log, searcher=searcher, on_change=on_change)
+        driver.replay(log.events)
+        with (
+            _interruptible(driver, run.console),
+            open_engine(
+                setup,
+                resources=spec.resources,
+                scheduler=spec.search.scheduler,
+                address=run.address,
+            ) as engine,
+        ):
+            engine.search(driver)
+            if not driver.interrupted:
+                _score_best(driver, engine)
+            wall_seconds = before + time.monotonic() - started
+            summary = figures(log.state, wall_seconds=wall_seconds, slots=engine.slots)
+    if driver.interrupted:
+        log.append({"type": "sweep_interrupted", **summary})
+        log.flush()
+        raise Interrupted(
+            f"stopped: {len(_finished(log))} trials are finished and saved in {run.store.uri}",
+            hint=f"cvjobs sweep --resume {log.sweep_id} --store {run.store.uri}",
+        )
+    return _conclude(spec, run, log=log, summary=summary)
+
+
+def _score_best(driver: SweepDriver, engine: Engine) -> None:
+    """Score the best model once on the test split, which nothing touched before."""
+    best = driver.state.best
+    if best is None or driver.state.trials[best[0]].test is not None:
+        return
+    config = driver.state.trials[best[0]].config
+    evaluation = engine.score(config)
+    key = layout.predictions(config.sweep_id, config.trial_id, "test", config.attempt)
+    driver.log.append(
+        {
+            "type": "test_scored",
+            "trial_id": config.trial_id,
+            "evaluation": evaluation.to_dict(),
+            "predictions": [key],
+            "at": time.time(),
+        }
+    )
+
+
+def _conclude(
+    spec: SweepSpec, run: Run, *, log: SweepLog, summary: dict[str, Any]
+) -> dict[str, Any]:
+    """Close the log, keep only the best model, and describe the result."""
+    best = log.state.best
+    status = "completed" if best else "failed"
+    log.append({"type": "sweep_finished", "status": status, **summary})
+    log.flush()
+    if best is None:
+        errors = {
+            f"{trial.outcome.error_type}: {trial.outcome.error_message}"
+            for trial in log.state.trials.values()
+            if trial.outcome
+        }
+        raise NoTrialCompleted(
+            f"no trial of sweep {log.sweep_id} completed: {'; '.join(sorted(errors)[:3])}",
+            hint=f"cvjobs results leaderboard {log.sweep_id} --store {run.store.uri}",
+        )
+    models = [layout.model(log.sweep_id, name) for name in log.state.trials if name != best[0]]
+    run.store.delete(models)
+    return describe(spec, run.store, log)
+
+
+def _stored_spec(log: SweepLog, *, trials: int | None) -> SweepSpec:
+    with TemporaryDirectory() as folder:
+        path = Path(folder, "spec.toml")
+        path.write_text(log.state.started["spec_toml"], encoding="utf-8")
+        return load_spec(path, trials=trials)
+
+
+def _same_data(log: SweepLog, dataset: Dataset) -> None:
+    planned = log.state.started["dataset_fingerprint"]
+    if dataset.fingerprint != planned:
+        raise ConfigError(
+            [
+                f"data.uri: the images changed since the sweep began (fingerprint "
+                f"{dataset.fingerprint}, expected {planned}); its trials would not compare"
+            ],
+            source=f"--resume {log.sweep_id}",
+            hint=f"cvjobs sweep --data {log.state.started['data_uri']}   (a new sweep)",
+        )
+
+
+def _seconds_so_far(log: SweepLog) -> float:
+    """Return how long earlier drivers of this sweep worked, as far as the log tells."""
+    seconds, since = 0.0, None
+    for event in log.events:
+        at = event.get("started_at") or event.get("at") or event.get("finished_at")
+        if event["type"] in ("sweep_started", "sweep_resumed"):
+            since = at
+        elif since is not None and at is not None:
+            seconds, since = seconds + max(0.0, at - since), at
+    return seconds
+
+
+def _finished(log: SweepLog) -> list[str]:
+    return [name for name, trial in log.state.trials.items() if trial.finished]
+
+
+@contextmanager
+def _interruptible(driver: SweepDriver, console: Console) -> Iterator[None]:
+    """Let the first Ctrl-C (or SIGTERM) end the sweep in order, and the second one at once."""
+
+    def stop(signum: int, frame: Any) -> None:
+        if driver.interrupted:
+            sys.exit(Interrupted.exit_code)
+        driver.interrupted = True
+        console.note("stopping: running trials end at their next epoch (again: stop at once)")
+
+    kept = {one: signal.signal(one, stop) for one in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for one, handler in kept.items():
+            signal.signal(one, handler)
+
+
+def run_of(*, store: str, console: Console, engine: str, address: str | None) -> Run:
+    """Open the store of a run."""
+    return Run(store=open_store(store), console=console, engine=engine, address=address)

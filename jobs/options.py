@@ -1,0 +1,106 @@
+"""The option vocabulary: every option and argument named, typed and explained once.
+
+Each option is also an environment variable, `CVJOBS_` and its name in capitals; an option given
+several times takes its values from there separated by spaces.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+import typer
+
+DEFAULT_STORE = "./cvstore"
+
+
+def _option(name: str, explanation: str, **rest: Any) -> Any:
+    variable = f"CVJOBS_{name.upper().replace('-', '_')}"
+    return typer.Option(f"--{name}", envvar=variable, help=explanation, **rest)
+
+
+def _number_option(name: str, explanation: str) -> Any:
+    return _option(name, explanation, metavar="N", parser=_whole_number)
+
+
+def _whole_number(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise typer.BadParameter(f"expected a whole number, received {text!r}") from None
+
+
+StoreOption = Annotated[
+    str, _option("store", "Where results live: a directory or s3://bucket/prefix.", metavar="URI")
+]
+JsonOption = Annotated[bool, _option("json", "Print one JSON document on stdout.")]
+QuietOption = Annotated[bool, _option("quiet", "Print only the data asked for.")]
+
+DataOption = Annotated[
+    str | None,
+    _option(
+        "data",
+        "Images: a directory, s3:// prefix, .zip or .tar.gz of one folder per class, "
+        "or builtin:castings.",
+        metavar="URI",
+    ),
+]
+RequiredDataOption = Annotated[
+    str, _option("data", "Images: a directory, s3:// prefix, .zip or .tar.gz.", metavar="URI")
+]
+SplitOption = Annotated[
+    str | None,
+    _option(
+        "split",
+        "train, validation, test or all; default: test if there is one, else all.",
+        metavar="SPLIT",
+    ),
+]
+SetOption = Annotated[
+    list[str] | None,
+    _option("set", "Change one setting of the spec; repeatable.", metavar="KEY=VALUE"),
+]
+NameOption = Annotated[str | None, _option("name", "Name of the sweep.", metavar="NAME")]
+TrialsOption = Annotated[int | None, _number_option("trials", "Configurations tried at most.")]
+EpochsOption = Annotated[
+    int | None, _number_option("epochs", "Passes over the training images at most.")
+]
+MaxConcurrentOption = Annotated[
+    int | None, _number_option("max-concurrent", "Trials at once; default: as many as fit.")
+]
+AddressOption = Annotated[
+    str | None,
+    _option(
+        "address", "A running Ray cluster: auto, host:port; default: this machine.", metavar="A"
+    ),
+]
+EngineOption = Annotated[
+    Literal["ray", "inline"],
+    _option("engine", "Who runs the trials: Ray, or this process, one after the other."),
+]
+ResumeOption = Annotated[
+    str | None, _option("resume", "Continue a stopped or killed sweep.", metavar="SWEEP_ID")
+]
+DryRunOption = Annotated[
+    bool, _option("dry-run", "Show what would be done and written; start nothing.")
+]
+OutputOption = Annotated[str | None, _option("output", "Where to write the result.", metavar="URI")]
+RequiredOutputOption = Annotated[
+    str, _option("output", "Where to write the result: a file or s3:// object.", metavar="URI")
+]
+
+SpecArgument = Annotated[
+    str | None,
+    typer.Argument(metavar="SPEC", help="A TOML file or the name of a recipe.", show_default=False),
+]
+RequiredSpecArgument = Annotated[
+    str, typer.Argument(metavar="SPEC", help="A TOML file or the name of a recipe.")
+]
+SweepIdArgument = Annotated[
+    str | None,
+    typer.Argument(metavar="SWEEP_ID", help="A sweep; default: the newest.", show_default=False),
+]
+TrialIdArgument = Annotated[str, typer.Argument(metavar="TRIAL_ID", help="A trial.")]
+ModelArgument = Annotated[
+    str, typer.Argument(metavar="MODEL", help="A .keras file, s3:// object or trial id.")
+]
+DataArgument = Annotated[str, typer.Argument(metavar="URI", help="Images, as for --data.")]

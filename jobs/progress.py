@@ -1,0 +1,103 @@
+"""What a person sees while a sweep runs: one live table, or a line per finished trial."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from cvcore.events import TrialState
+from cvcore.settings import SweepSpec
+from jobs.adapters.console import Console
+from jobs.driver import Running, SweepDriver
+
+REFRESH_SECONDS = 0.25
+FINISHED_SHOWN = 12
+
+
+@contextmanager
+def watch(console: Console, spec: SweepSpec) -> Iterator[Callable[[SweepDriver], None]]:
+    """Yield what the driver calls after every change."""
+    searched = list(spec.space)
+    columns = ["trial", "status", "epoch", spec.search.objective, "seconds", *searched]
+    announced: set[str] = set()
+    drawn_at = 0.0
+    warned_of = ""
+    with console.live_table() as update:
+
+        def on_change(driver: SweepDriver) -> None:
+            nonlocal drawn_at, warned_of
+            if driver.outage is not None and str(driver.outage) != warned_of:
+                warned_of = str(driver.outage)
+                console.warn(f"{warned_of}; going on, rows are kept until it answers")
+            if not sys.stderr.isatty():
+                _announce(console, driver, announced)
+            elif time.monotonic() - drawn_at > REFRESH_SECONDS:
+                drawn_at = time.monotonic()
+                update(_title(driver), columns, _rows(driver, searched))
+
+        yield on_change
+
+
+def _title(driver: SweepDriver) -> str:
+    counts = driver.state.counts
+    done = ", ".join(f"{number} {status}" for status, number in counts.items() if number)
+    best = f", best {driver.best_value:.4f}" if driver.best_value is not None else ""
+    return (
+        f"{driver.spec.name} {driver.state.sweep_id}: {len(driver.running)} running"
+        f"{', ' + done if done else ''} of {driver.spec.search.trials}{best}"
+    )
+
+
+def _rows(driver: SweepDriver, searched: list[str]) -> list[list[Any]]:
+    running = [_running_row(driver, one, searched) for one in driver.running.values()]
+    finished = [trial for trial in driver.state.trials.values() if trial.outcome]
+    latest = sorted(finished, key=lambda trial: trial.outcome.finished_at if trial.outcome else 0)
+    rows = [_finished_row(driver, trial, searched) for trial in latest[-FINISHED_SHOWN:]]
+    return rows + running
+
+
+def _running_row(driver: SweepDriver, one: Running, searched: list[str]) -> list[Any]:
+    outcome = one.outcome
+    num_epochs = driver.spec.training.epochs
+    return [
+        one.config.index,
+        "running",
+        f"{outcome.epochs_run if outcome else 0}/{num_epochs}",
+        outcome.value(driver.spec.search.objective) if outcome else None,
+        None,
+        *(one.config.columns.get(name) for name in searched),
+    ]
+
+
+def _finished_row(driver: SweepDriver, trial: TrialState, searched: list[str]) -> list[Any]:
+    outcome = trial.outcome
+    if outcome is None:
+        return []
+    failed = outcome.status == "failed"
+    return [
+        trial.config.index,
+        f"failed: {outcome.error_type}" if failed else outcome.status,
+        f"{outcome.epochs_run}/{driver.spec.training.epochs}",
+        outcome.value(driver.spec.search.objective),
+        round(outcome.finished_at - outcome.started_at, 1),
+        *(trial.config.columns.get(name) for name in searched),
+    ]
+
+
+def _announce(console: Console, driver: SweepDriver, announced: set[str]) -> None:
+    """Say once of every finished trial how it ended; for logs and pipes."""
+    for name, trial in driver.state.trials.items():
+        outcome = trial.outcome
+        if outcome is None or name in announced:
+            continue
+        announced.add(name)
+        value = outcome.value(driver.spec.search.objective)
+        score = f"{driver.spec.search.objective} {value:.4f}" if value is not None else ""
+        reason = f"{outcome.error_type}: {outcome.error_message}" if outcome.error_type else score
+        console.note(
+            f"trial {trial.config.index} {outcome.status} after {outcome.epochs_run} epochs: "
+            f"{reason}"
+        )

@@ -1,0 +1,41 @@
+"""Names in literal tables are invisible to linters: every one of them must resolve."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+SOURCES = [path for package in ("cvcore", "jobs") for path in (ROOT / package).rglob("*.py")]
+DOTTED = re.compile(r"(?:cvcore|jobs)(?:\.\w+)+(?::\w+)?")
+
+
+def dotted_paths() -> Iterator[str]:
+    """Yield every `module` and `module:attribute` that is a value of a literal dictionary."""
+    for path in SOURCES:
+        for node in ast.walk(ast.parse(path.read_text())):
+            for value in node.values if isinstance(node, ast.Dict) else []:
+                if isinstance(value, ast.Constant) and DOTTED.fullmatch(str(value.value)):
+                    yield str(value.value)
+
+
+PATHS = sorted(set(dotted_paths()))
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("path", PATHS)
+def test_a_dotted_path_resolves(path: str) -> None:
+    module, _, attribute = path.partition(":")
+    file = ROOT / module.replace(".", "/")
+    assert file.with_suffix(".py").is_file() or (file / "__init__.py").is_file()
+    if attribute:
+        assert callable(getattr(importlib.import_module(module), attribute))
+
+
+def test_the_tables_were_found() -> None:
+    assert {"cvcore.store:LocalStore", "jobs.sweep:sweep", "cvcore.models.cnn"} <= set(PATHS)
