@@ -11,6 +11,7 @@ from typing import Any
 from cvcore.errors import UsageError
 
 MEMBER = "cvjobs.json"
+NO_MODEL_HINT = "cvjobs results leaderboard   (the best trial has a model; its id will do as MODEL)"
 
 
 def write_card(path: Path, card: Mapping[str, Any]) -> None:
@@ -24,10 +25,13 @@ def read_card(path: Path) -> dict[str, Any]:
     try:
         with zipfile.ZipFile(path) as archive:
             card: dict[str, Any] = json.loads(archive.read(MEMBER))
-    except (OSError, zipfile.BadZipFile) as error:
-        raise UsageError(f"expected a .keras model file, received {path}: {error}") from error
+    except (OSError, ValueError, zipfile.BadZipFile) as error:
+        raise UsageError(
+            f"expected a .keras model file, received {path}: {error}", hint=NO_MODEL_HINT
+        ) from error
     except KeyError:
         raise UsageError(
-            f"{path} was not saved by cvjobs: it lacks the card that tells its classes and input"
+            f"{path} was not saved by cvjobs: it lacks the card that tells its classes and input",
+            hint=NO_MODEL_HINT,
         ) from None
     return card

@@ -193,7 +193,7 @@ def _has_password(uri: str) -> bool:
 
 def _check_resources(draft: Draft, spec: SweepSpec) -> None:
     gpus = spec.resources.gpus_per_trial
-    if gpus > 1 and not gpus.is_integer():
+    if gpus is not None and gpus > 1 and not gpus.is_integer():
         text = f"expected a fraction up to 1 or a whole number above it, received {gpus:g}"
         draft.problem(("resources", "gpus_per_trial"), text)
 

@@ -18,6 +18,7 @@ from cvcore.errors import ConfigError, UsageError
 from cvcore.settings import SECTIONS
 from cvcore.toml import KeyPath, key_lines, literal, parse_value, split_key
 
+EXAMPLE = f"cvjobs recipes {DEFAULT_RECIPE}   (a complete example)"
 DOMAIN_KINDS = ("choice", "integer", "uniform", "log")
 _TYPE_NAMES = {int: "a whole number", float: "a number", str: "UTF-8 text", bool: "true or false"}
 
@@ -71,11 +72,7 @@ class Draft:
     def raise_problems(self) -> None:
         """Raise `ConfigError` with every problem, if there is any."""
         if self.problems:
-            raise ConfigError(
-                self.problems,
-                source=self.source,
-                hint=f"cvjobs recipes {DEFAULT_RECIPE}   (a complete example)",
-            )
+            raise ConfigError(self.problems, source=self.source, hint=EXAMPLE)
 
 
 def read_draft(source: str | Path | None) -> tuple[Draft, str | None]:
@@ -87,9 +84,9 @@ def read_draft(source: str | Path | None) -> tuple[Draft, str | None]:
         text = path.read_text(encoding="utf-8")
         values = tomllib.loads(text)
     except UnicodeDecodeError as error:
-        raise ConfigError([f"expected UTF-8 text: {error}"], source=name) from None
+        raise ConfigError([f"expected UTF-8 text: {error}"], source=name, hint=EXAMPLE) from None
     except tomllib.TOMLDecodeError as error:
-        raise ConfigError([f"not valid TOML: {error}"], source=name) from None
+        raise ConfigError([f"not valid TOML: {error}"], source=name, hint=EXAMPLE) from None
     except OSError as error:
         raise _unreadable(name, error) from None
     places = {key: f"line {number}" for key, number in key_lines(text).items()}

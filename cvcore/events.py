@@ -231,7 +231,8 @@ def encode_batch(writer: str, lines: Sequence[str], *, publishes: bool) -> bytes
 
 def read_batches(store: Store, sweep_id: str) -> list[Batch]:
     """Return the log of a sweep, batch by batch; raises `UsageError` if there is none."""
-    keys = [one.key for one in store.list(layout.events_folder(sweep_id))]
+    known = layout.is_identifier(sweep_id)
+    keys = [one.key for one in store.list(layout.events_folder(sweep_id))] if known else []
     if not keys:
         raise unknown_sweep(store, sweep_id)
     with ThreadPoolExecutor(NUM_READERS) as readers:

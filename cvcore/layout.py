@@ -22,6 +22,11 @@ def trial_id(sweep_id: str, index: int) -> str:
     return f"{sweep_id}-{index:05d}"
 
 
+def is_identifier(text: str) -> bool:
+    """Tell whether a text could be the id of a sweep or trial: it is part of keys."""
+    return text.isascii() and text.replace("-", "").isalnum()
+
+
 def sweep_date(sweep_id: str) -> date:
     """Read the day a sweep started off its name."""
     return datetime.strptime(sweep_id[:8], "%Y%m%d").date()

@@ -71,10 +71,12 @@ def leaderboard(store: Store, sweep_id: str | None = None) -> list[Row]:
         raise UsageError(
             f"the sweep {chosen} ranks by {objective!r}, this version knows {', '.join(OBJECTIVES)}"
         )
-    value = f"CASE WHEN status = 'failed' OR isnan({objective}) THEN NULL ELSE {objective} END"
+    ranks = f"CASE WHEN status = 'failed' OR isnan({objective}) THEN NULL ELSE {{}} END"
     order = "DESC" if mode == "max" else "ASC"
     question = (
-        f"SELECT * FROM trials WHERE sweep_id = ? ORDER BY {value} {order} NULLS LAST, trial_id"
+        f"SELECT * FROM trials WHERE sweep_id = ? ORDER BY {ranks.format(objective)} {order} "
+        # A tie goes to the lower loss, as in `SweepState.best`.
+        f"NULLS LAST, {ranks.format('val_loss')}, trial_id"
     )
     return _ask(store, question, chosen, tables=("trials",))
 

@@ -21,17 +21,19 @@ from cvcore.errors import UsageError
 OPTIONAL_PACKAGES = ("sklearn", "matplotlib", "scipy", "pandas", "tensorboard")
 
 
-def start_tensorflow(*, threads: int, deterministic: bool = False) -> float:
+def start_tensorflow(*, threads: int, deterministic: bool = False, use_gpus: bool = True) -> float:
     """Import TensorFlow and Keras with `threads` CPU threads; return the seconds it took.
 
     `deterministic` makes every later operation of this process repeat bit for bit. A process that
-    has TensorFlow already keeps its thread settings. Raises `UsageError` where it is not installed.
+    has TensorFlow already keeps its threads and devices. Raises `UsageError` where it is missing.
     """
     started = time.perf_counter()
     if "tensorflow" not in sys.modules:
         require_tensorflow()
         os.environ["TF_NUM_INTRAOP_THREADS"] = str(threads)
         os.environ["TF_NUM_INTEROP_THREADS"] = str(threads)
+        if not use_gpus:
+            os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
         os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
         os.environ.setdefault("KERAS_BACKEND", "tensorflow")
@@ -61,7 +63,10 @@ def _import_lean() -> None:
     try:
         # No operation here: a process may still set its logical devices, or fork.
         import keras  # noqa: F401
-        import tensorflow  # noqa: F401
+        import tensorflow as tf
+
+        # It warns of retracing, which is what a sweep does: a new model has new graphs.
+        tf.get_logger().setLevel("ERROR")
     finally:
         for name in hidden:
             del sys.modules[name]

@@ -6,11 +6,16 @@ Like `cvcore.trial`, this imports TensorFlow inside its functions only.
 from __future__ import annotations
 
 import tempfile
+import time
+import zipfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cvcore import layout
+from cvcore.card import NO_MODEL_HINT
+from cvcore.errors import StoreError, UsageError
 from cvcore.records import Evaluation, TrialConfig
 from cvcore.runtime import start_tensorflow
 from cvcore.settings import DataConfig
@@ -21,6 +26,9 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from cvcore.datasets import Dataset
+
+# How long a trained trial waits for a store that does not take its results.
+PATIENCE_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,16 +41,32 @@ class Bench:
     worker: str
     threads: int
     deterministic: bool = False
+    use_gpus: bool = True
+
+    def start(self) -> None:
+        """Import TensorFlow as this worker was told to."""
+        start_tensorflow(
+            threads=self.threads, deterministic=self.deterministic, use_gpus=self.use_gpus
+        )
 
 
 class Predictor:
-    """A saved model, ready to predict; images as they come out of `cvcore.datasets`."""
+    """A saved model, ready to predict; images as they come out of `cvcore.datasets`.
+
+    Raises `UsageError` for a file that holds none.
+    """
 
     def __init__(self, path: Path) -> None:
         import keras
         import tensorflow as tf
 
-        model = keras.models.load_model(path, compile=False, safe_mode=True)
+        try:
+            model = keras.models.load_model(path, compile=False, safe_mode=True)
+        except (OSError, ValueError, TypeError, KeyError, zipfile.BadZipFile) as error:
+            reason = str(error).strip().partition("\n")[0]
+            raise UsageError(
+                f"{path} holds no model that Keras can load: {reason}", hint=NO_MODEL_HINT
+            ) from error
         self._forward = tf.function(
             lambda batch: model(batch, training=False), reduce_retracing=True
         )
@@ -80,7 +104,7 @@ def score_model(
 
 def score_best(config: TrialConfig, bench: Bench) -> Evaluation:
     """Score a trial's saved model once on the test split and leave its predictions."""
-    start_tensorflow(threads=bench.threads, deterministic=bench.deterministic)
+    bench.start()
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "model.keras")
         bench.store.download(layout.model(config.sweep_id, config.trial_id), path)
@@ -88,6 +112,18 @@ def score_best(config: TrialConfig, bench: Bench) -> Evaluation:
         evaluation, logits = score_model(path, bench.dataset, split="test", indices=indices)
     leave_predictions(bench, logits, config=config, split="test")
     return evaluation
+
+
+def patiently(write: Callable[[], None]) -> None:
+    """Write to a store, again and again where it is away for a while; raises `StoreError`."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        try:
+            return write()
+        except StoreError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(1.0)
 
 
 def leave_predictions(
@@ -109,4 +145,4 @@ def leave_predictions(
         probabilities=chances,
     )
     key = layout.predictions(config.sweep_id, config.trial_id, split, config.attempt)
-    bench.store.write(key, data)
+    patiently(lambda: bench.store.write(key, data))

@@ -216,7 +216,10 @@ class ResourcesConfig:
     """What one trial gets, and how many run at once."""
 
     cpus_per_trial: int = setting(1, "CPU threads", minimum=1, maximum=1024)
-    gpus_per_trial: float = setting(0.0, "GPUs; a fraction shares one", minimum=0.0, maximum=64.0)
+    gpus_per_trial: float | None = setting(
+        None, "GPUs, a fraction shares one; if not set, one where there are any",
+        minimum=0.0, maximum=64.0, kind=float, optional=True,
+    )  # fmt: skip
     workers_per_trial: int = setting(1, "machines a trial spans", minimum=1, maximum=1)
     max_concurrent: int | None = setting(
         None, "trials at once; as many as fit if not set", minimum=1, kind=int, optional=True

@@ -20,8 +20,7 @@ from cvcore import __version__, layout
 from cvcore.card import write_card
 from cvcore.errors import TrialFailed
 from cvcore.records import LEDGER, EpochMetrics, Evaluation, TrialConfig, TrialOutcome
-from cvcore.runtime import start_tensorflow
-from cvcore.scoring import Bench, leave_predictions
+from cvcore.scoring import Bench, leave_predictions, patiently
 
 if TYPE_CHECKING:
     from cvcore.training import Trainer
@@ -62,11 +61,12 @@ class TrialSession:
         self._started_at = time.time()
         self._paused = time.perf_counter()
         self._placement = ("", "")
+        self._num_loaded = 0
+        self._num_reported = 0
 
     def step(self, *, until_epoch: int, max_seconds: float = math.inf) -> Progress:
         """Train to `until_epoch` or for about `max_seconds`, whichever ends first."""
         self._seconds["report"] += time.perf_counter() - self._paused
-        known = self.epoch
         try:
             trainer = self.trainer or self.build()
             trainer.advance(until_epoch=until_epoch, max_seconds=max_seconds)
@@ -74,7 +74,8 @@ class TrialSession:
             outcome = self._complete(trainer) if done else self._outcome("stopped")
         except Exception as error:  # noqa: BLE001  the boundary: a trial's failure is its row
             done, outcome = True, self._failed(error)
-        epochs = self.trainer.epochs[known:] if self.trainer else []
+        epochs = self.trainer.epochs[self._num_reported :] if self.trainer else []
+        self._num_reported = self.epoch
         self._paused = time.perf_counter()
         return Progress(epochs=tuple(epochs), outcome=outcome, done=done)
 
@@ -91,17 +92,21 @@ class TrialSession:
             checkpoint.save(self.trainer, folder)
 
     def load(self, folder: Path) -> None:
-        """Go on from what `save` wrote; nothing written means from the start."""
+        """Go on from what `save` wrote; nothing written means from the start.
+
+        The next `step` reports the loaded epochs too: they may be those of another trial.
+        """
         if any(folder.iterdir()):
             trainer = self.trainer or self.build()
             from cvcore.training import checkpoint
 
             checkpoint.load(trainer, folder)
+            self._num_loaded, self._num_reported = self.epoch, 0
 
     def build(self) -> Trainer:
         """Seed everything and build the model; the first `step` does it if nobody has."""
         started = time.perf_counter()
-        start_tensorflow(threads=self.bench.threads, deterministic=self.bench.deterministic)
+        self.bench.start()
         self._seconds["import"] += time.perf_counter() - started
         import keras
 
@@ -169,7 +174,7 @@ class TrialSession:
             path = Path(folder, "model.keras")
             trainer.model.save(path)
             write_card(path, self._card())
-            self.bench.store.upload(key, path)
+            patiently(lambda: self.bench.store.upload(key, path))
 
     def _card(self) -> dict[str, Any]:
         import keras
@@ -205,7 +210,8 @@ class TrialSession:
         trainer = self.trainer
         if trainer is None:
             return outcome
-        num_seen = len(self.bench.dataset.indices["train"]) * len(trainer.epochs)
+        num_trained = len(trainer.epochs) - self._num_loaded
+        num_seen = len(self.bench.dataset.indices["train"]) * num_trained
         train_seconds = trainer.seconds["train"]
         on_gpu = "GPU" in self._placement[0]
         best = trainer.best

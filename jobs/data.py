@@ -10,6 +10,8 @@ import typer
 
 from cvcore.config import load_spec
 from cvcore.errors import UsageError
+from cvcore.runtime import start_tensorflow
+from cvcore.settings import MODEL_NAMES
 from jobs.adapters.console import Console
 from jobs.options import (
     DEFAULT_STORE,
@@ -18,15 +20,21 @@ from jobs.options import (
     OutputOption,
     QuietOption,
     SetOption,
+    SpecOption,
     StoreOption,
 )
 from jobs.wiring import cache_folder, data_source
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from cvcore.datasets import Dataset
+    from cvcore.settings import ModelConfig, SweepSpec
 
 PREVIEW_FILE = "preview.png"
 PREVIEWED_PER_CLASS = 20
+AUGMENTED_DRAWS = 9
 MAX_FILES_SHOWN = 10
 
 app = typer.Typer(help="Look at images before training on them.", no_args_is_help=True)
@@ -40,7 +48,7 @@ def check(
     json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Count images by class and split; list bad files, duplicates and contradicting labels."""
+    """Count images, list bad files, duplicates and contradictions."""
     console = Console.choose(json=json, quiet=quiet)
 
     from cvcore.datasets import summarise
@@ -53,30 +61,84 @@ def check(
 def preview(
     uri: DataArgument,
     output: OutputOption = None,
+    spec: SpecOption = None,
     set_: SetOption = None,
     store: StoreOption = DEFAULT_STORE,
     json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Write a PNG contact sheet: some images of every class, as a model would see them."""
+    """Write a PNG of some images of every class.
+
+    They look as a model would see them. With --spec, or --set model.augment_...=..., a row per
+    class adds random draws of the augmentation.
+    """
     console = Console.choose(json=json, quiet=quiet)
+    path = _sheet_path(output)
 
     from cvcore.datasets import contact_sheet
 
-    dataset = _open(uri, set_)
-    rows = {}
+    loaded = load_spec(spec, overrides=set_ or (), data=uri)
+    asked = spec is not None or any(one.startswith("model.augment_") for one in set_ or ())
+    augmentation = _augmentation(loaded.model) if asked else {}
+    dataset = _dataset(loaded)
+    settings = ", ".join(f"{k.removeprefix('augment_')} {v}" for k, v in augmentation.items())
+    rows, draws = {}, {}
     for index, name in enumerate(dataset.class_names):
         found = (dataset.labels == index).nonzero()[0]
-        title = f"{name}: {len(found):,} images"
-        rows[title] = [dataset.images[i] for i in found[:PREVIEWED_PER_CLASS]]
-    path = Path(output or PREVIEW_FILE)
+        rows[f"{name}: {len(found):,} images"] = [
+            dataset.images[i] for i in found[:PREVIEWED_PER_CLASS]
+        ]
+        if augmentation:
+            original = dataset.images[found[0]]
+            draws[f"{name}, one image and its augmentations: {settings}"] = [
+                original,
+                *_draw(original, loaded),
+            ]
     try:
-        path.write_bytes(contact_sheet(rows, title=uri))
+        path.write_bytes(contact_sheet({**rows, **draws}, title=uri))
     except OSError as error:
-        reason = error.strerror or error
-        raise UsageError(f"the preview cannot be written to {str(path)!r}: {reason}") from error
-    document = {"output": str(path), "classes": list(dataset.class_names)}
+        raise UsageError(
+            f"the preview cannot be written to {str(path)!r}: {error.strerror or error}",
+            hint=f"--output {PREVIEW_FILE}   (or another place that can be written)",
+        ) from error
+    classes = list(dataset.class_names)
+    document = {"output": str(path), "classes": classes, "augmentation": augmentation}
     console.result(document, lambda: console.text(str(path)))
+
+
+def _sheet_path(output: str | None) -> Path:
+    path = Path(output or PREVIEW_FILE)
+    if path.suffix.lower() != ".png":
+        raise UsageError(
+            f"--output names a .png file, received {output!r}", hint=f"--output {PREVIEW_FILE}"
+        )
+    return path
+
+
+def _augmentation(model: ModelConfig) -> dict[str, Any]:
+    """Return the settings of a model that change an image; those of the space are not fixed."""
+    names = [name for name in MODEL_NAMES if name.startswith("augment_")]
+    changing = {
+        name: getattr(model, name)
+        for name in names
+        if name != "augment_fill" and getattr(model, name) not in ("none", 0.0)
+    }
+    return {**changing, "augment_fill": model.augment_fill} if changing else {}
+
+
+def _draw(image: NDArray[np.uint8], spec: SweepSpec) -> list[NDArray[np.uint8]]:
+    """Augment one image several times, with the layers a model of this spec would have."""
+    start_tensorflow(threads=1)
+    import keras
+    import numpy as np
+
+    from cvcore.models.blocks import augmentation
+
+    keras.utils.set_random_seed(spec.search.seed)
+    drawn = np.repeat(image[np.newaxis].astype(np.float32), AUGMENTED_DRAWS, axis=0)
+    for layer in augmentation(spec.model):
+        drawn = layer(drawn, training=True)
+    return list(np.clip(np.rint(drawn), 0, 255).astype(np.uint8))
 
 
 @app.command()
@@ -87,7 +149,7 @@ def splits(
     json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Show which image is trained on, which chooses, which judges, and which is left out."""
+    """Show which image is in which split, or left out."""
     console = Console.choose(json=json, quiet=quiet)
 
     from cvcore.datasets import summarise
@@ -108,10 +170,13 @@ def splits(
 
 
 def _open(uri: str, overrides: list[str] | None) -> Dataset:
+    return _dataset(load_spec(None, overrides=overrides or (), data=uri))
+
+
+def _dataset(spec: SweepSpec) -> Dataset:
     from cvcore.datasets import open_dataset
 
-    config = load_spec(None, overrides=overrides or (), data=uri).data
-    return open_dataset(data_source(uri), config=config, cache_folder=cache_folder())
+    return open_dataset(data_source(spec.data.uri), config=spec.data, cache_folder=cache_folder())
 
 
 def _show_check(console: Console, document: dict[str, Any]) -> None:

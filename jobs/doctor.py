@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import platform
-import subprocess
-import sys
 import time
 import uuid
 from collections.abc import Iterator
@@ -28,18 +26,7 @@ PACKAGES = (
     "tensorflow", "tensorflow-cpu", "keras", "keras-tuner", "optuna", "ray", "numpy", "pillow",
     "pyarrow", "duckdb", "boto3",
 )  # fmt: skip
-RAY_TIMEOUT_SECONDS = 30
 CONVOLUTION_REPEATS = 5
-
-# Joining a cluster can hang for minutes; in a process of its own it can be given up.
-_JOIN_CLUSTER = """
-import sys
-import ray
-from jobs.adapters.ray_cluster import cluster
-with cluster(sys.argv[1]):
-    total = ray.cluster_resources()
-    print(f"{len(ray.nodes())} nodes, {total.get('CPU', 0):g} CPUs, {total.get('GPU', 0):g} GPUs")
-"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +49,7 @@ def doctor(
     json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Check versions, devices, the store and, with --address, a Ray cluster."""
+    """Check versions, devices, the store and a Ray cluster."""
     console = Console.choose(json=json, quiet=quiet)
     opened = open_store(store)
     versions = installed_versions()
@@ -169,21 +156,14 @@ def _time_convolution(device: str) -> Check:
 
 
 def check_ray(address: str) -> Check:
-    """Join the cluster and leave again, within `RAY_TIMEOUT_SECONDS`."""
+    """Join the cluster and leave again."""
+    from jobs.adapters.ray_cluster import probe
+
     name = f"Ray {address}"
-    command = [sys.executable, "-c", _JOIN_CLUSTER, address]
     try:
-        joined = subprocess.run(
-            command, capture_output=True, text=True, timeout=RAY_TIMEOUT_SECONDS, check=True
-        )
-    except subprocess.TimeoutExpired:
-        reason = f"no answer within {RAY_TIMEOUT_SECONDS} s"
-    except subprocess.CalledProcessError as error:
-        reason = error.stderr.strip().splitlines()[-1].removeprefix("cvcore.errors.UsageError: ")
-    else:
-        return Check(name=name, detail=joined.stdout.strip().splitlines()[-1])
-    hint = "ray status   (on the head node)"
-    return Check(name=name, detail=reason, hint=hint, exit_code=UsageError.exit_code)
+        return Check(name=name, detail=probe(address))
+    except UsageError as error:
+        return _failure(name, error)
 
 
 def _failure(name: str, error: CvjobsError) -> Check:

@@ -35,7 +35,8 @@ class Running:
 class SweepDriver:
     """Decide what is tried and record what happened, for any engine (see `jobs.engine.Driver`).
 
-    `on_change` is called after every event that a watcher may want to see.
+    `seconds_before` is how long earlier drivers of the sweep worked. `on_change` is called after
+    every event that a watcher may want to see.
     """
 
     def __init__(
@@ -44,6 +45,7 @@ class SweepDriver:
         *,
         log: SweepLog,
         searcher: Searcher,
+        seconds_before: float = 0.0,
         on_change: Callable[[SweepDriver], None] = lambda driver: None,
     ) -> None:
         self.spec = spec
@@ -55,10 +57,14 @@ class SweepDriver:
         self._on_change = on_change
         self._again: list[TrialState] = []
         self._num_proposed = 0
-        self._started = time.monotonic()
+        self._started = time.monotonic() - seconds_before
         self._asha: Asha | None = None
         if spec.search.scheduler == "asha":
             self._asha = Asha(max_epochs=spec.training.epochs, mode=self.mode)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave nothing to a pickle: Tune snapshots what its callbacks hold, we replay the log."""
+        return {}
 
     @property
     def state(self) -> SweepState:

@@ -74,6 +74,7 @@ class WorkerSetup:
     cache_folder: str
     threads: int
     deterministic: bool
+    use_gpus: bool = True
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -105,6 +106,7 @@ class WorkerSetup:
             worker=worker,
             threads=self.threads,
             deterministic=self.deterministic,
+            use_gpus=self.use_gpus,
         )
         return bench, time.perf_counter() - started
 

@@ -25,7 +25,7 @@ def evaluate(
     json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Measure a model: accuracy, precision, recall and F1 per class, confusion matrix."""
+    """Measure a model on labelled images, class by class."""
     console = Console.choose(json=json, quiet=quiet)
 
     from cvcore.datasets import open_dataset

@@ -5,25 +5,29 @@
 
 from __future__ import annotations
 
+import os
+import shlex
 import signal
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from cvcore import layout
-from cvcore.config import check_engine, load_spec
-from cvcore.errors import ConfigError, Interrupted, NoTrialCompleted
+from cvcore.config import load_spec
+from cvcore.errors import CvjobsError, DataError, Interrupted, NoTrialCompleted, StoreError
 from cvcore.lake import SweepLog
 from cvcore.runtime import require_tensorflow
+from cvcore.scoring import patiently
 from cvcore.settings import SweepSpec
 from cvcore.store import Store
 from jobs.adapters.console import Console
+from jobs.checks import check_spec
 from jobs.driver import SweepDriver, figures
 from jobs.engine import Engine, OpenEngine, WorkerSetup
 from jobs.manifest import describe, first_event, write_plan
@@ -41,8 +45,7 @@ if TYPE_CHECKING:
     from cvcore.datasets import Dataset
 
 
-# What PBT may change: it copies weights between trials, so their shapes must stay.
-PBT_CHANGES = ("learning_rate", "batch_size", "dropout")
+STOPPING = "stopping: running trials end at their next epoch (again: stop at once)\n"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,57 +76,63 @@ def open_data(spec: SweepSpec, console: Console) -> Dataset:
     return dataset
 
 
-def check_spec(spec: SweepSpec, *, engine: str, num_classes: int | None = None) -> None:
-    """Refuse what no trial of this spec could do; raises `UsageError` or `ConfigError`."""
-    check_engine(spec, engine)
-    problems = []
-    if spec.search.scheduler == "pbt":
-        others = [name for name in spec.space if name not in PBT_CHANGES]
-        if others or not spec.space:
-            problems.append(
-                f"search.scheduler: pbt copies weights between trials and changes only "
-                f"{', '.join(PBT_CHANGES)}; the space has {', '.join(others) or 'nothing'}"
-            )
-    sigmoid_only = spec.model.output == "sigmoid" and "output" not in spec.space
-    if num_classes is not None and num_classes != 2 and sigmoid_only:
-        problems.append(
-            f'model.output: "sigmoid" needs 2 classes, the data has {num_classes}: use "softmax"'
-        )
-    if problems:
-        raise ConfigError(problems, hint="cvjobs sweep --dry-run   (with the same options)")
-
-
 def start(spec: SweepSpec, run: Run) -> dict[str, Any]:
     """Run a new sweep to its end and return its result document."""
     require_tensorflow()
     check_spec(spec, engine=run.engine)
+    _probe(run.store)
     dataset = open_data(spec, run.console)
     check_spec(spec, engine=run.engine, num_classes=len(dataset.class_names))
+    spec = _anchored(spec)
     sweep_id = layout.new_sweep_id(datetime.now(UTC))
-    with SweepLog.create(run.store, sweep_id) as log:
+    started = time.monotonic()
+    with (
+        _engine(spec, run, dataset) as engine,  # first: a sweep that cannot run leaves no trace
+        SweepLog.create(run.store, sweep_id) as log,
+    ):
         log.append(first_event(spec, dataset))
         log.flush()
         write_plan(spec, run.store, sweep_id=sweep_id, dataset=dataset)
-        return _search(spec, run, log=log, dataset=dataset)
+        return _search(spec, run, log=log, engine=engine, started=started)
 
 
-def resume(sweep_id: str, run: Run, *, trials: int | None) -> dict[str, Any]:
+def resume(
+    sweep_id: str, run: Run, *, trials: int | None, max_concurrent: int | None = None
+) -> dict[str, Any]:
     """Go on with a stopped or killed sweep; `trials` may raise the number it tries."""
     require_tensorflow()
     with SweepLog.open(run.store, sweep_id) as log:
-        spec = _stored_spec(log, trials=trials)
+        spec = _stored_spec(log, trials=trials, max_concurrent=max_concurrent)
         check_spec(spec, engine=run.engine)
-        log.append({"type": "sweep_resumed", "at": time.time()})
-        log.flush()
         dataset = open_data(spec, run.console)
         _same_data(log, dataset)
-        return _search(spec, run, log=log, dataset=dataset)
+        started = time.monotonic()
+        with _engine(spec, run, dataset) as engine:
+            log.append({"type": "sweep_resumed", "at": time.time()})
+            log.flush()
+            return _search(spec, run, log=log, engine=engine, started=started)
 
 
-def _search(spec: SweepSpec, run: Run, *, log: SweepLog, dataset: Dataset) -> dict[str, Any]:
-    """Run what is left of a sweep."""
-    started = time.monotonic()
-    before = _seconds_so_far(log)
+def _anchored(spec: SweepSpec) -> SweepSpec:
+    """Make the paths of a spec absolute: workers and `--resume` start in other folders."""
+    uri, weights = spec.data.uri, spec.model.weights
+    if "://" not in uri and not uri.startswith("builtin:"):
+        uri = str(Path(uri).expanduser().absolute())
+    if "://" not in weights and weights not in ("imagenet", "none"):
+        weights = str(Path(weights).expanduser().absolute())
+    return replace(
+        spec, data=replace(spec.data, uri=uri), model=replace(spec.model, weights=weights)
+    )
+
+
+def _probe(store: Store) -> None:
+    """Raise `StoreError` now, not after the images are decoded, where the store does not answer."""
+    store.version(layout.probe("answers"))
+
+
+@contextmanager
+def _engine(spec: SweepSpec, run: Run, dataset: Dataset) -> Iterator[Engine]:
+    """Start what runs the trials; raises `UsageError` where it cannot be had."""
     setup = WorkerSetup(
         store_uri=run.store.uri,
         data=spec.data,
@@ -133,41 +142,54 @@ def _search(spec: SweepSpec, run: Run, *, log: SweepLog, dataset: Dataset) -> di
         deterministic=spec.training.deterministic,
     )
     open_engine: OpenEngine = resolve(ENGINES[run.engine])
+    with open_engine(
+        setup, resources=spec.resources, scheduler=spec.search.scheduler, address=run.address
+    ) as engine:
+        yield engine
+
+
+def _search(
+    spec: SweepSpec, run: Run, *, log: SweepLog, engine: Engine, started: float
+) -> dict[str, Any]:
+    """Run what is left; `started` is the monotonic time before the engine was started."""
+    before = _seconds_so_far(log)
     searcher = resolve(SEARCHERS[spec.search.algorithm])(spec)
     with watch(run.console, spec) as on_change:
-        driver = SweepDriver(spec, log=log, searcher=searcher, on_change=on_change)
+        driver = SweepDriver(
+            spec, log=log, searcher=searcher, seconds_before=before, on_change=on_change
+        )
         driver.replay(log.events)
-        with (
-            _interruptible(driver, run.console),
-            open_engine(
-                setup,
-                resources=spec.resources,
-                scheduler=spec.search.scheduler,
-                address=run.address,
-            ) as engine,
-        ):
+        with _interruptible(driver, run.console):
             engine.search(driver)
-            if not driver.interrupted:
-                _score_best(driver, engine)
+            failure = None if driver.interrupted else _score_best(driver, engine)
             wall_seconds = before + time.monotonic() - started
             summary = figures(log.state, wall_seconds=wall_seconds, slots=engine.slots)
-    if driver.interrupted:
+    if driver.interrupted or failure is not None:
         log.append({"type": "sweep_interrupted", **summary})
-        log.flush()
-        raise Interrupted(
-            f"stopped: {len(_finished(log))} trials are finished and saved in {run.store.uri}",
-            hint=f"cvjobs sweep --resume {log.sweep_id} --store {run.store.uri}",
-        )
+        patiently(log.flush)
+        stop = Interrupted if failure is None else type(failure)
+        raise stop(
+            f"{failure or 'stopped'}: {len(_finished(log))} trials are finished and saved in "
+            f"{run.store.uri}",
+            hint=_resume_command(run, log.sweep_id),
+        ) from failure
     return _conclude(spec, run, log=log, summary=summary)
 
 
-def _score_best(driver: SweepDriver, engine: Engine) -> None:
-    """Score the best model once on the test split, which nothing touched before."""
+def _score_best(driver: SweepDriver, engine: Engine) -> CvjobsError | None:
+    """Score the best model once on the test split, which nothing touched before.
+
+    Returns what went wrong, if anything did: the trials are done, only this is left for a resume.
+    """
     best = driver.state.best
     if best is None or driver.state.trials[best[0]].test is not None:
-        return
+        return None
     config = driver.state.trials[best[0]].config
-    evaluation = engine.score(config)
+    try:
+        evaluation = engine.score(config)
+    except Exception as error:  # noqa: BLE001  whatever it is, the trials are done and must be kept
+        kind = StoreError if isinstance(error, StoreError) else CvjobsError
+        return kind(f"the best model could not be scored ({type(error).__name__}: {error})")
     key = layout.predictions(config.sweep_id, config.trial_id, "test", config.attempt)
     driver.log.append(
         {
@@ -178,6 +200,7 @@ def _score_best(driver: SweepDriver, engine: Engine) -> None:
             "at": time.time(),
         }
     )
+    return None
 
 
 def _conclude(
@@ -187,7 +210,7 @@ def _conclude(
     best = log.state.best
     status = "completed" if best else "failed"
     log.append({"type": "sweep_finished", "status": status, **summary})
-    log.flush()
+    patiently(log.flush)
     if best is None:
         errors = {
             f"{trial.outcome.error_type}: {trial.outcome.error_message}"
@@ -195,31 +218,31 @@ def _conclude(
             if trial.outcome
         }
         raise NoTrialCompleted(
-            f"no trial of sweep {log.sweep_id} completed: {'; '.join(sorted(errors)[:3])}",
+            f"no trial of sweep {log.sweep_id} completed: "
+            f"{'; '.join(sorted(errors)[:3]) or 'none was started'}",
             hint=f"cvjobs results leaderboard {log.sweep_id} --store {run.store.uri}",
         )
     models = [layout.model(log.sweep_id, name) for name in log.state.trials if name != best[0]]
-    run.store.delete(models)
+    with suppress(StoreError):  # the result stands; what is left over only takes room
+        run.store.delete(models)
     return describe(spec, run.store, log)
 
 
-def _stored_spec(log: SweepLog, *, trials: int | None) -> SweepSpec:
+def _stored_spec(log: SweepLog, *, trials: int | None, max_concurrent: int | None) -> SweepSpec:
     with TemporaryDirectory() as folder:
         path = Path(folder, "spec.toml")
         path.write_text(log.state.started["spec_toml"], encoding="utf-8")
-        return load_spec(path, trials=trials)
+        return load_spec(path, trials=trials, max_concurrent=max_concurrent)
 
 
 def _same_data(log: SweepLog, dataset: Dataset) -> None:
     planned = log.state.started["dataset_fingerprint"]
     if dataset.fingerprint != planned:
-        raise ConfigError(
-            [
-                f"data.uri: the images changed since the sweep began (fingerprint "
-                f"{dataset.fingerprint}, expected {planned}); its trials would not compare"
-            ],
-            source=f"--resume {log.sweep_id}",
-            hint=f"cvjobs sweep --data {log.state.started['data_uri']}   (a new sweep)",
+        uri = log.state.started["data_uri"]
+        raise DataError(
+            f"the images at {uri} changed since the sweep {log.sweep_id} began (fingerprint "
+            f"{dataset.fingerprint}, expected {planned}); its trials would not compare",
+            hint=f"cvjobs sweep --data {uri}   (a new sweep)",
         )
 
 
@@ -235,6 +258,15 @@ def _seconds_so_far(log: SweepLog) -> float:
     return seconds
 
 
+def _resume_command(run: Run, sweep_id: str) -> str:
+    command = ["cvjobs", "sweep", "--resume", sweep_id, "--store", run.store.uri]
+    if run.engine != "ray":
+        command += ["--engine", run.engine]
+    if run.address is not None:
+        command += ["--address", run.address]
+    return shlex.join(command)
+
+
 def _finished(log: SweepLog) -> list[str]:
     return [name for name, trial in log.state.trials.items() if trial.finished]
 
@@ -247,7 +279,8 @@ def _interruptible(driver: SweepDriver, console: Console) -> Iterator[None]:
         if driver.interrupted:
             sys.exit(Interrupted.exit_code)
         driver.interrupted = True
-        console.note("stopping: running trials end at their next epoch (again: stop at once)")
+        if console.mode != "quiet":  # past the console: a handler must not re-enter its streams
+            os.write(2, STOPPING.encode())
 
     kept = {one: signal.signal(one, stop) for one in (signal.SIGINT, signal.SIGTERM)}
     try:

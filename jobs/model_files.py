@@ -31,21 +31,27 @@ def local_model(model: str, *, store: str) -> Iterator[Path]:
         try:
             open_store(uri).download(key, path)
         except KeyNotFound:
-            raise UsageError(
-                f"MODEL is a .keras file, an s3:// object or the id of a trial that has a model in "
-                f"{store}, received {model!r}",
-                hint=f"cvjobs results leaderboard --store {store}   (model_uri of the best trial)",
-            ) from None
+            raise _unknown(model, store=store) from None
         yield path
 
 
 def _where(model: str, *, store: str) -> tuple[str, str]:
     """Split MODEL into the URI of a store and a key in it."""
-    if model.startswith("s3://"):
-        bucket, _, key = model.removeprefix("s3://").partition("/")
+    bucket, _, key = model.removeprefix("s3://").partition("/")
+    if model.startswith("s3://") and key:
         return f"s3://{bucket}", key
+    if not layout.is_identifier(model):
+        raise _unknown(model, store=store)
     sweep_id = model.rpartition("-")[0]
-    return store, layout.model(sweep_id or model, model.replace("/", "-"))
+    return store, layout.model(sweep_id or model, model)
+
+
+def _unknown(model: str, *, store: str) -> UsageError:
+    return UsageError(
+        f"MODEL is a .keras file, an s3:// object or the id of a trial that has a model in "
+        f"{store}, received {model!r}",
+        hint=f"cvjobs results leaderboard --store {store}   (model_uri of the best trial)",
+    )
 
 
 def choose_split(
@@ -73,5 +79,7 @@ def choose_split(
         return name, np.sort(np.concatenate(list(dataset.indices.values())))
     if name not in dataset.indices or not len(dataset.indices[name]):
         options = ", ".join([*dataset.indices, "all"])
-        raise UsageError(f"--split is one of {options}, received {name!r}")
+        raise UsageError(
+            f"--split is one of {options}, received {name!r}", hint="--split all, or leave it out"
+        )
     return name, dataset.indices[name]

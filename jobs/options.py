@@ -87,6 +87,10 @@ OutputOption = Annotated[str | None, _option("output", "Where to write the resul
 RequiredOutputOption = Annotated[
     str, _option("output", "Where to write the result: a file or s3:// object.", metavar="URI")
 ]
+SpecOption = Annotated[
+    str | None,
+    _option("spec", "A TOML file or recipe: its [data] and [model] are shown.", metavar="SPEC"),
+]
 
 SpecArgument = Annotated[
     str | None,

@@ -9,7 +9,8 @@ from cvcore import layout
 from cvcore.config import to_toml
 from cvcore.search import count_configurations
 from cvcore.settings import SweepSpec
-from jobs.launch import Run, check_spec, open_data
+from jobs.checks import check_spec
+from jobs.launch import Run, open_data
 
 TABLES = ("sweeps", "trials", "epochs", "predictions", "class_metrics", "confusion", "images")
 

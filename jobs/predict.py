@@ -33,7 +33,10 @@ def predict(
     json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Predict every image, in class folders or not; an unreadable one becomes a row too."""
+    """Predict images, in class folders or not.
+
+    An unreadable image becomes a row too, with the reason.
+    """
     console = Console.choose(json=json, quiet=quiet)
 
     from cvcore.card import read_card
@@ -75,7 +78,12 @@ def _rows(
     predictor = Predictor(model_path)
     for batch in batches:
         for record in batch.quarantined:
-            yield {"path": record.path, "label": record.label, "reason": record.reason}
+            yield {
+                "path": record.path,
+                "label": record.label if record.label in class_names else None,
+                "predicted": None,
+                "reason": record.reason,
+            }
         if not len(batch.records):
             continue
         chances = predictor.probabilities(batch.images)

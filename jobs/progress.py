@@ -10,7 +10,7 @@ from typing import Any
 
 from cvcore.events import TrialState
 from cvcore.settings import SweepSpec
-from jobs.adapters.console import Console
+from jobs.adapters.console import Console, broken_heading
 from jobs.driver import Running, SweepDriver
 
 REFRESH_SECONDS = 0.25
@@ -21,11 +21,12 @@ FINISHED_SHOWN = 12
 def watch(console: Console, spec: SweepSpec) -> Iterator[Callable[[SweepDriver], None]]:
     """Yield what the driver calls after every change."""
     searched = list(spec.space)
-    columns = ["trial", "status", "epoch", spec.search.objective, "seconds", *searched]
+    fixed = ["trial", "status", "epoch", broken_heading(spec.search.objective), "seconds"]
+    columns = [*fixed, *(broken_heading(name) for name in searched)]
     announced: set[str] = set()
     drawn_at = 0.0
     warned_of = ""
-    with console.live_table() as update:
+    with console.live_table(at_least=len(fixed)) as update:
 
         def on_change(driver: SweepDriver) -> None:
             nonlocal drawn_at, warned_of
@@ -64,7 +65,7 @@ def _running_row(driver: SweepDriver, one: Running, searched: list[str]) -> list
     num_epochs = driver.spec.training.epochs
     return [
         one.config.index,
-        "running",
+        "running" if outcome else "waiting",
         f"{outcome.epochs_run if outcome else 0}/{num_epochs}",
         outcome.value(driver.spec.search.objective) if outcome else None,
         None,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -18,12 +18,14 @@ from jobs.options import (
 )
 from jobs.wiring import open_store
 
-SWEEP_COLUMNS = (
-    "sweep_id", "name", "status", "num_completed", "num_stopped", "num_failed", "objective",
-    "best_value", "wall_seconds",
-)  # fmt: skip
+# What heads the sweeps, and where it comes from.
+SWEEP_COLUMNS = {
+    "sweep_id": "sweep_id", "name": "name", "status": "status", "done": "num_completed",
+    "stopped": "num_stopped", "failed": "num_failed", "best": "best_value",
+    "seconds": "wall_seconds",
+}  # fmt: skip
 
-SqlArgument = Annotated[str, typer.Argument(metavar="SQL", help="One SELECT over the tables.")]
+SqlArgument = Annotated[str, typer.Argument(metavar="SQL", help="One SELECT, or SHOW TABLES.")]
 
 app = typer.Typer(help="Ask what was tried and how it went.", no_args_is_help=True)
 
@@ -36,10 +38,19 @@ def sweeps(
     from cvcore.results import list_sweeps
 
     console = Console.choose(json=json, quiet=quiet)
-    found = list_sweeps(open_store(store))
-    rows = [[sweep[name] for name in SWEEP_COLUMNS] for sweep in found]
-    console.result({"sweeps": found}, lambda: console.table("sweeps", SWEEP_COLUMNS, rows))
-    console.hint(f"cvjobs results leaderboard --store {store}" if found else "cvjobs sweep")
+    opened = open_store(store)
+    found = list_sweeps(opened)
+    rows = [[_cell(sweep, name) for name in SWEEP_COLUMNS.values()] for sweep in found]
+
+    def show() -> None:
+        if found:
+            console.table(f"sweeps in {opened.uri}", list(SWEEP_COLUMNS), rows)
+        else:
+            console.note(f"no sweep in {opened.uri}")
+
+    console.result({"sweeps": found}, show)
+    hint = "cvjobs results leaderboard" if found else "cvjobs sweep"
+    console.hint(f"{hint} --store {store}")
 
 
 @app.command()
@@ -53,9 +64,16 @@ def leaderboard(
     from cvcore.results import leaderboard as rank
 
     console = Console.choose(json=json, quiet=quiet)
-    trials = rank(open_store(store), sweep_id)
-    title = f"leaderboard of {trials[0]['sweep_id']}" if trials else "no trial has finished yet"
-    console.result({"trials": trials}, lambda: views.leaderboard_table(console, title, trials))
+    opened = open_store(store)
+    trials = rank(opened, sweep_id)
+
+    def show() -> None:
+        if trials:
+            views.leaderboard_table(console, trials[0]["sweep_id"], trials)
+        else:
+            console.note(f"no trial has finished yet in {opened.uri}")
+
+    console.result({"trials": trials}, show)
     if trials:
         console.hint(f"cvjobs results show {trials[0]['trial_id']} --store {store}")
 
@@ -82,7 +100,7 @@ def query(
     json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Answer one SELECT over the tables (SHOW TABLES lists them)."""
+    """Answer one SELECT over the tables."""
     from cvcore.results import query as ask
 
     console = Console.choose(json=json, quiet=quiet)
@@ -90,7 +108,7 @@ def query(
     rows = list(zip(*(column.to_pylist() for column in answer.columns), strict=True))
     console.result(
         {"columns": answer.column_names, "rows": rows},
-        lambda: console.table(f"{answer.num_rows} rows", answer.column_names, rows),
+        lambda: console.records(f"{answer.num_rows} rows", answer.column_names, rows),
     )
 
 
@@ -98,10 +116,28 @@ def query(
 def compact(
     store: StoreOption = DEFAULT_STORE, json: JsonOption = False, quiet: QuietOption = False
 ) -> None:
-    """Rewrite every ended sweep as one file a table, and mend what a crash left."""
+    """Rewrite ended sweeps as one file a table.
+
+    Mends what a crash left; running sweeps are left alone.
+    """
     from cvcore.lake import compact_sweeps
 
     console = Console.choose(json=json, quiet=quiet)
-    document = compact_sweeps(open_store(store))
+    opened = open_store(store)
+    document = compact_sweeps(opened)
     rows = [[what, sweep_id] for what, found in document.items() for sweep_id in found]
-    console.result(document, lambda: console.table("sweeps", ["what", "sweep_id"], rows))
+
+    def show() -> None:
+        if rows:
+            console.table("sweeps", ["what", "sweep_id"], rows)
+        else:
+            console.note(f"no sweep in {opened.uri}")
+
+    console.result(document, show)
+
+
+def _cell(sweep: dict[str, Any], name: str) -> Any:
+    value = sweep[name]
+    if name == "best_value" and value is not None:
+        return f"{value:.4f} {sweep['objective'].removeprefix('val_')}"
+    return value

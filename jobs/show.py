@@ -6,11 +6,18 @@ from collections.abc import Mapping
 from typing import Any
 
 from cvcore.store import Store
-from jobs.adapters.console import Console
+from jobs.adapters.console import Console, broken_heading, num_columns
 
 SHOWN = 10
-# Measures beside the objective; hyperparameters that do not differ between trials are left out.
-MEASURES = ("status", "epochs_run", "val_f1_weighted", "val_accuracy", "val_loss")
+# Columns of the trials table and what heads them: a leaderboard is to fit on a terminal.
+MEASURES = {
+    "status": "status", "epochs_run": "epochs", "val_f1_weighted": "val_f1\nweighted",
+    "val_accuracy": "val\naccuracy", "val_loss": "val\nloss",
+}  # fmt: skip
+EPOCH_COLUMNS = (
+    "epoch", "loss", "accuracy", "val_loss", "val_accuracy", "val_f1_weighted", "learning_rate",
+    "seconds",
+)  # fmt: skip
 
 
 def sweep(console: Console, document: Mapping[str, Any], *, store: Store) -> None:
@@ -19,12 +26,12 @@ def sweep(console: Console, document: Mapping[str, Any], *, store: Store) -> Non
 
     sweep_id, best = document["sweep_id"], document["best"]
     leaders = leaderboard(store, sweep_id)
-    leaderboard_table(console, f"leaderboard of {sweep_id}", leaders)
+    leaderboard_table(console, sweep_id, leaders)
     counts = ", ".join(f"{number} {status}" for status, number in document["trials"].items())
     efficiency = document["efficiency"] or 0.0
     console.text(
-        f"best      trial {best['trial_id']}: {best['objective']} {best['value']:.4f}, on the "
-        f"untouched test split f1_weighted {best['test_f1_weighted']:.4f}, "
+        f"best      trial {best['trial_id']}: {best['objective']} {best['value']:.4f}\n"
+        f"          on the untouched test split f1_weighted {best['test_f1_weighted']:.4f}, "
         f"accuracy {best['test_accuracy']:.4f}"
     )
     console.text(
@@ -39,31 +46,49 @@ def sweep(console: Console, document: Mapping[str, Any], *, store: Store) -> Non
     console.hint(f"cvjobs predict {best['model_uri']} --data <images> --output predictions.parquet")
 
 
-def leaderboard_table(console: Console, title: str, leaders: list[dict[str, Any]]) -> None:
-    """Print the best trials with the hyperparameters in which they differ."""
-    shown = leaders[:SHOWN]
-    varied = [
-        name
-        for name in (shown[0] if shown else {})
-        if name.startswith("hp_") and len({repr(one.get(name)) for one in leaders}) > 1
-    ]
-    columns = ["rank", "trial", *MEASURES, *(name.removeprefix("hp_") for name in varied)]
+def leaderboard_table(console: Console, sweep_id: str, leaders: list[dict[str, Any]]) -> None:
+    """Print the best trials with the hyperparameters in which they differ, as far as they fit."""
+    names = _varied(leaders)
+    heads = [broken_heading(name.removeprefix("hp_")) for name in names]
+    columns = ["rank", "trial", *MEASURES.values(), *heads]
     rows = [
-        [rank, one["trial_id"], *(one.get(name) for name in (*MEASURES, *varied))]
-        for rank, one in enumerate(shown, start=1)
+        [rank, one["trial_id"].rpartition("-")[2], *(one.get(n) for n in (*MEASURES, *names))]
+        for rank, one in enumerate(leaders[:SHOWN], start=1)
     ]
-    console.table(title, columns, rows)
+    num_always = 2 + len(MEASURES)
+    num_fitting = num_columns(columns, rows, at_least=num_always, width=console.width)
+    console.table(
+        f"leaderboard of sweep {sweep_id}: {len(rows)} of {len(leaders)} trials",
+        columns[:num_fitting],
+        [row[:num_fitting] for row in rows],
+    )
+    left_out = [name.removeprefix("hp_") for name in names[num_fitting - num_always :]]
+    also = f"; also varied: {', '.join(left_out)}" if left_out else ""
+    console.text(f"a trial's id is {sweep_id}-<trial>{also}")
+
+
+def _varied(leaders: list[dict[str, Any]]) -> list[str]:
+    """List the hyperparameters that differ between trials, none that only repeats another."""
+    found: dict[tuple[str, ...], str] = {}
+    for name in leaders[0] if leaders else ():
+        values = tuple(repr(one.get(name)) for one in leaders)
+        if name.startswith("hp_") and len(set(values)) > 1:
+            found.setdefault(values, name)
+    return list(found.values())
 
 
 def trial(console: Console, document: Mapping[str, Any]) -> None:
     """Print a trial: what it was, its epochs, and how each class fared."""
     row = document["trial"]
-    known = [(name, value) for name, value in row.items() if value is not None]
+    known = [(name, value) for name, value in row.items() if value is not None and name != "dt"]
     console.table(f"trial {row['trial_id']}", ["column", "value"], known)
-    for name in ("epochs", "class_metrics", "confusion"):
+    epochs = [[one[name] for name in EPOCH_COLUMNS] for one in document["epochs"]]
+    console.table("epochs", [broken_heading(name) for name in EPOCH_COLUMNS], epochs)
+    for name in ("class_metrics", "confusion"):
         found = document[name]
         if found:
-            console.table(name, list(found[0]), [list(one.values()) for one in found])
+            title = name.replace("_", " ")
+            console.table(title, list(found[0]), [list(one.values()) for one in found])
 
 
 def plan(console: Console, document: Mapping[str, Any]) -> None:
@@ -75,6 +100,7 @@ def plan(console: Console, document: Mapping[str, Any]) -> None:
     known = "infinitely many" if configurations is None else str(configurations)
     console.text(f"data            {data['images']} images: {splits}")
     console.text(f"configurations  {known}, of which at most {document['trials']} are tried")
-    console.text(f"engine          {document['engine']}, resources {resources}")
+    each = ", ".join(f"{name} {value}" for name, value in resources.items() if value is not None)
+    console.text(f"engine          {document['engine']}; {each}")
     console.text("would write     " + "\n                ".join(document["writes"]))
     console.text("nothing was started or written (dry run)")

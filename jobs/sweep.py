@@ -42,10 +42,13 @@ def sweep(
     json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Search for the best classifier; without SPEC, on generated castings."""
+    """Search for the best classifier; no SPEC: on generated castings."""
     console = Console.choose(json=json, quiet=quiet)
     if resume is not None:
-        fixed = {"SPEC": spec, "--data": data, "--name": name, "--epochs": epochs, "--set": set_}
+        fixed = {
+            "SPEC": spec, "--data": data, "--name": name, "--epochs": epochs, "--set": set_,
+            "--dry-run": dry_run,
+        }  # fmt: skip
         _refuse_with_resume({key: value for key, value in fixed.items() if value})
     loaded = load_spec(
         spec,
@@ -65,7 +68,7 @@ def sweep(
         console.result(document, lambda: show.plan(console, document))
         return
     if resume is not None:
-        document = launch.resume(resume, run, trials=trials)
+        document = launch.resume(resume, run, trials=trials, max_concurrent=max_concurrent)
     else:
         document = launch.start(loaded, run)
     console.result(document, lambda: show.sweep(console, document, store=run.store))

@@ -41,7 +41,7 @@ def open_store(uri: str) -> Store:
     """Open the store at a directory or `s3://bucket/prefix`; raises `UsageError`, `StoreError`."""
     scheme, separator, _ = uri.partition("://")
     scheme = scheme if separator else ""
-    if scheme not in STORES:
+    if scheme not in STORES or not uri:
         raise UsageError(
             f"a store is a directory or s3://bucket/prefix, received {_without_secret(uri)!r}",
             hint="cvjobs doctor --store ./cvstore",
@@ -70,7 +70,10 @@ class OutputFile:
 def open_file(uri: str, *, suffix: str) -> OutputFile:
     """Name a file to be written, local or `s3://`; raises `UsageError` for another suffix."""
     if not uri.endswith(suffix):
-        raise UsageError(f"--output names a {suffix} file, received {uri!r}")
+        raise UsageError(
+            f"--output names a {suffix} file, received {uri!r}",
+            hint=f"--output {uri.rpartition('/')[2].partition('.')[0] or 'result'}{suffix}",
+        )
     if "://" not in uri:
         path = Path(uri).expanduser().absolute()
         return OutputFile(store=open_store(str(path.parent)), key=path.name)

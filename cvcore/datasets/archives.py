@@ -115,7 +115,7 @@ class ArchiveSource:
             yield entry, cast(Opener, partial(archive.extractfile, info))
 
     def _damaged(self, error: BaseException) -> DataError:
-        reason = str(error) or type(error).__name__
+        reason = str(error).partition("\n")[0].rstrip(":") or type(error).__name__
         return DataError(
             f"the archive {self.uri} cannot be read: {reason}",
             hint=f"{'unzip -t' if self._is_zip else 'tar -tf'} {shlex.quote(self.uri)}",

@@ -22,9 +22,9 @@ def open_source(uri: str, *, store_for: Callable[[str], Store] | None = None) ->
         return parse_castings(uri)
     if uri.startswith("s3://"):
         return _open_store(uri, store_for)
-    if "://" in uri:
+    if "://" in uri or not uri:
         raise UsageError(
-            f"data is read from a directory, an archive, s3:// or {SCHEME}, received {uri!r}",
+            f"data is a directory, an archive, s3:// or {SCHEME}castings, received {uri!r}",
             hint=HINT,
         )
     path = Path(uri).expanduser()

@@ -16,7 +16,10 @@ def save(trainer: Trainer, folder: Path) -> None:
     arrays = {f"weight_{i}": w for i, w in enumerate(trainer.model.get_weights())}
     for name, variables in _states(trainer).items():
         arrays |= {f"{name}_{i}": v.numpy() for i, v in enumerate(variables)}
-    document: dict[str, object] = {"epochs": [epoch.to_dict() for epoch in trainer.epochs]}
+    document: dict[str, object] = {
+        "epochs": [epoch.to_dict() for epoch in trainer.epochs],
+        "seconds": trainer.seconds,
+    }
     if trainer.best is not None:
         document["best"] = {
             "epoch": trainer.best.epoch,
@@ -51,6 +54,8 @@ def load(trainer: Trainer, folder: Path) -> None:
                 weights=[arrays[f"best_{i}"] for i in range(num_weights)],
                 logits=arrays["logits"],
             )
+    for name, seconds in document["seconds"].items():
+        trainer.seconds[name] += seconds
     trainer.epochs[:] = [EpochMetrics(**epoch) for epoch in document["epochs"]]
 
 

@@ -24,6 +24,9 @@ from cvcore.settings import TrainingConfig
 from cvcore.training.devices import Placement
 from cvcore.training.feed import as_tensor, epoch_order, inference_batches, training_batches
 
+# Bounds the orders made ahead for a stretch of epochs: 8 MB, 10 ms.
+MAX_ORDERED_IMAGES = 2**20
+
 OPTIMIZERS = {
     "adam": keras.optimizers.Adam,
     "adamw": keras.optimizers.AdamW,
@@ -100,14 +103,15 @@ class Trainer:
     def advance(self, *, until_epoch: int, max_seconds: float = math.inf) -> list[EpochMetrics]:
         """Train to the end of `until_epoch`, at least one epoch; return the new epochs.
 
-        Stops earlier at the first epoch that ends after `max_seconds`, or when `finished`. Raises
-        `TrialFailed` when the loss is no longer a number.
+        Stops earlier at the first epoch that ends after `max_seconds`, after some million images,
+        or when `finished`. Raises `TrialFailed` when the loss is no longer a number.
         """
         first = len(self.epochs)
-        last = min(until_epoch, self.config.epochs)
+        train = self._arrays.train
+        most = max(1, MAX_ORDERED_IMAGES // len(train))
+        last = min(until_epoch, self.config.epochs, first + most)
         if self.finished or last <= first:
             return []
-        train = self._arrays.train
         orders = np.stack(
             [epoch_order(train, seed=self._seed, epoch=e) for e in range(first + 1, last + 1)]
         )
@@ -170,17 +174,19 @@ class _AfterEpoch(keras.callbacks.Callback):  # type: ignore[misc]
         self._deadline = deadline
         self._started = time.perf_counter()
         self._epoch_started = self._started
-        self._tracing = True
+        # The first step of a trainer carries tracing and compilation; later stretches reuse both.
+        self._tracing = not trainer.epochs
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        # The first epoch of a stretch starts with `fit` itself: its set-up is part of the price.
-        self._epoch_started = self._started if self._tracing else time.perf_counter()
+        # A stretch starts with `fit` itself: its set-up is part of its first epoch's price.
+        now = time.perf_counter()
+        self._epoch_started, self._started = self._started or now, 0.0
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        if self._tracing:  # the first step of a stretch carries tracing and compilation
+        if self._tracing:
             self._tracing = False
             now = time.perf_counter()
-            self._trainer.seconds["trace"] += now - self._started
+            self._trainer.seconds["trace"] += now - self._epoch_started
             self._epoch_started = now
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:

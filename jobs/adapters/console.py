@@ -26,6 +26,10 @@ Rows = Iterable[Sequence[Cell]]
 
 # Wide enough that a table in a pipe or a file keeps every column whole.
 UNBOUNDED_WIDTH = 4096
+# What a table that chooses its columns may take where there is no terminal to ask.
+READABLE_WIDTH = 120
+# Blanks between two columns, and around the first and the last.
+COLUMN_GAP = 2
 
 
 class Console:
@@ -60,10 +64,26 @@ class Console:
         if self.mode != "json":
             _print_line(sys.stdout, text)
 
+    @property
+    def width(self) -> int:
+        """How many characters a line of stdout should have at most."""
+        return _terminal(sys.stdout).width if sys.stdout.isatty() else READABLE_WIDTH
+
     def table(self, title: str, columns: Sequence[str], rows: Rows) -> None:
         """Print data as a table, numbers to the right (stdout; not in JSON mode)."""
         if self.mode != "json":
-            _terminal(sys.stdout).print(_table(title, columns, rows, sys.stdout))
+            _print_line(sys.stdout, title)
+            _terminal(sys.stdout).print(_table("", columns, rows, sys.stdout))
+
+    def records(self, title: str, columns: Sequence[str], rows: Rows) -> None:
+        """Print data as a table, or value by value on a terminal too narrow for its columns."""
+        listed = [list(row) for row in rows]
+        if not sys.stdout.isatty() or table_width(columns, listed) <= self.width:
+            self.table(title, columns, listed)
+            return
+        for number, row in enumerate(listed, start=1):
+            values = list(zip(columns, row, strict=True))
+            self.table(f"{title}: row {number}", ["column", "value"], values)
 
     def result(self, document: Mapping[str, Any], show: Callable[[], None]) -> None:
         """End a command: print its one JSON document, or call `show` to print it for a person."""
@@ -73,9 +93,12 @@ class Console:
             show()
 
     @contextmanager
-    def live_table(self) -> Iterator[Callable[[str, Sequence[str], Rows], None]]:
+    def live_table(
+        self, *, at_least: int = 1
+    ) -> Iterator[Callable[[str, Sequence[str], Rows], None]]:
         """Keep one table up to date on stderr; yields `update(title, columns, rows)`.
 
+        On a narrow terminal columns after the first `at_least` are left out, from the last one.
         Where stderr is no terminal, or the mode is not human, the updates are dropped.
         """
         if self.mode != "human" or not sys.stderr.isatty():
@@ -84,7 +107,42 @@ class Console:
         from rich.live import Live
 
         with Live(console=_terminal(sys.stderr), refresh_per_second=4, transient=True) as live:
-            yield lambda title, columns, rows: live.update(_table(title, columns, rows, sys.stderr))
+            width = live.console.width
+
+            def update(title: str, columns: Sequence[str], rows: Rows) -> None:
+                listed = [list(row) for row in rows]
+                fitting = num_columns(columns, listed, at_least=at_least, width=width)
+                shown = [row[:fitting] for row in listed]
+                live.update(_table(title, columns[:fitting], shown, sys.stderr))
+
+            yield update
+
+
+def table_width(columns: Sequence[str], rows: Rows) -> int:
+    """Count the characters across that a table needs to be printed without a fold."""
+    cells = [[_cell(value) for value in row] for row in (columns, *rows)]
+    widths = [
+        max(len(line) for cell in column for line in cell.split("\n"))
+        for column in zip(*cells, strict=True)
+    ]
+    return sum(width + COLUMN_GAP for width in widths)
+
+
+def num_columns(columns: Sequence[str], rows: Rows, *, at_least: int, width: int) -> int:
+    """Count the first columns that fit into `width` characters together."""
+    listed = [list(row) for row in rows]
+    fitting = len(columns)
+    while fitting > at_least:
+        if table_width(columns[:fitting], [row[:fitting] for row in listed]) <= width:
+            break
+        fitting -= 1
+    return fitting
+
+
+def broken_heading(name: str) -> str:
+    """Break a name at its last underscore, so that its column is hardly wider than its values."""
+    start, underscore, end = name.rpartition("_")
+    return f"{start}{underscore}\n{end}" if underscore else name
 
 
 def json_text(document: Mapping[str, Any]) -> str:
@@ -127,9 +185,15 @@ def _table(title: str, columns: Sequence[str], rows: Rows, stream: TextIO) -> Ta
     from rich.text import Text
 
     listed = [list(row) for row in rows]
-    table = Table(title=Text(_printable(title, stream)), title_justify="left", box=box.SIMPLE_HEAD)
+    table = Table(
+        title=Text(_printable(title, stream)) if title else None,
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+        padding=(0, COLUMN_GAP - 1, 0, 0),
+    )
     for index, column in enumerate(columns):
-        numeric = any(_is_number(row[index]) for row in listed)
+        known = [row[index] for row in listed if row[index] is not None]
+        numeric = bool(known) and all(_is_number(value) for value in known)
         table.add_column(
             Text(_printable(column, stream)),
             justify="right" if numeric else "left",

@@ -6,10 +6,11 @@ import os
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 from cvcore.errors import UsageError
 from cvcore.records import Evaluation, TrialConfig
-from cvcore.runtime import require_tensorflow
+from cvcore.runtime import require_tensorflow, start_tensorflow
 from cvcore.scoring import Bench, score_best
 from cvcore.settings import ResourcesConfig
 from cvcore.trial import TrialSession
@@ -56,11 +57,32 @@ def open_engine(
     """Open the data in this process; raises `UsageError` for what only Ray can do."""
     require_tensorflow()
     if address is not None:
-        raise UsageError("--address needs --engine ray: the inline engine runs in this process")
+        raise UsageError(
+            f"the inline engine runs in this process, received --address {address!r}",
+            hint="add --engine ray, or leave out --address",
+        )
     if scheduler in ("hyperband", "pbt"):
         raise UsageError(
             f'search.scheduler = "{scheduler}" pauses and copies trials, which needs --engine ray',
             hint="--engine ray, or --set search.scheduler=asha",
         )
+    if resources.gpus_per_trial is not None:
+        setup = replace(setup, use_gpus=resources.gpus_per_trial > 0)
+        _require_gpus(setup, resources.gpus_per_trial)
     bench, seconds = setup.open(f"{socket.gethostname()}:{os.getpid()}")
     yield InlineEngine(bench, data_seconds=seconds)
+
+
+def _require_gpus(setup: WorkerSetup, wanted: float) -> None:
+    """Raise `UsageError` where this process sees fewer GPUs than a trial asks for."""
+    if wanted == 0:
+        return
+    start_tensorflow(threads=setup.threads, deterministic=setup.deterministic)
+    import tensorflow as tf
+
+    found = len(tf.config.list_physical_devices("GPU"))
+    if found < wanted:
+        raise UsageError(
+            f"a trial asks for {wanted:g} GPU, this process sees {found}",
+            hint="--set resources.gpus_per_trial=...   (cvjobs doctor lists the devices)",
+        )

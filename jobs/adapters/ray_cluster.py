@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Iterator
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from urllib.parse import urlsplit
 
 from cvcore.errors import UsageError
@@ -17,6 +20,14 @@ from cvcore.settings import ResourcesConfig
 from jobs.engine import Engine, WorkerSetup
 
 CONNECT_SECONDS = 3.0
+JOIN_SECONDS = 30.0
+_DESCRIBE = """
+import sys
+import ray
+ray.init(address=sys.argv[1], log_to_driver=False, logging_level="ERROR")
+total = ray.cluster_resources()
+print(f"{len(ray.nodes())} nodes, {total.get('CPU', 0):g} CPUs, {total.get('GPU', 0):g} GPUs")
+"""
 # Trials share data by memory-mapped files, not through Ray's object store: keep that small.
 OBJECT_STORE_BYTES = 256 * 2**20
 
@@ -46,8 +57,11 @@ def open_engine(
     with cluster(address):
         from jobs.adapters.ray_search import RayEngine
 
-        slots = slots_for(resources)
-        yield RayEngine(setup, resources=resources, scheduler=scheduler, slots=slots)
+        share = share_for(resources)
+        slots = slots_for(share, at_most=resources.max_concurrent)
+        # Ray shows a trial without a GPU every GPU; all trials would then share all of them.
+        own = replace(setup, use_gpus=share["GPU"] > 0)
+        yield RayEngine(own, share=share, scheduler=scheduler, slots=slots)
 
 
 @contextmanager
@@ -70,23 +84,29 @@ def cluster(address: str | None) -> Iterator[None]:
             **common,
         )
     else:
-        _reach(address)
-        try:
-            ray.init(address=address, **common)
-        except (ConnectionError, RuntimeError, ValueError) as error:
-            raise _unreachable(address, str(error).strip().splitlines()[0]) from error
+        probe(address)
+        ray.init(address=address, **common)
     try:
         yield
     finally:
         ray.shutdown()
 
 
-def slots_for(resources: ResourcesConfig) -> int:
+def share_for(resources: ResourcesConfig) -> dict[str, float]:
+    """Say what of the cluster one trial gets: one GPU if there are any and the spec is silent."""
+    import ray
+
+    gpus = resources.gpus_per_trial
+    if gpus is None:
+        gpus = min(1.0, ray.cluster_resources().get("GPU", 0.0))
+    return {"CPU": float(resources.cpus_per_trial), "GPU": gpus}
+
+
+def slots_for(wanted: Mapping[str, float], *, at_most: int | None) -> int:
     """Count the trials that fit at once; raise `UsageError` if not even one does."""
     import ray
 
     total = ray.cluster_resources()
-    wanted = {"CPU": float(resources.cpus_per_trial), "GPU": resources.gpus_per_trial}
     for kind, share in wanted.items():
         if share > total.get(kind, 0.0):
             key = "cpus_per_trial" if kind == "CPU" else "gpus_per_trial"
@@ -103,7 +123,28 @@ def slots_for(resources: ResourcesConfig) -> int:
             fitting += min(shares)
     if fitting == 0:
         raise UsageError(f"no single node has what a trial asks for: {wanted}")
-    return min(fitting, resources.max_concurrent or fitting)
+    return min(fitting, at_most or fitting)
+
+
+def probe(address: str) -> str:
+    """Join the cluster at `address` once, in a process that can be given up, and describe it.
+
+    Raises `UsageError` within `JOIN_SECONDS`. Where it is refused, Ray itself tries for minutes,
+    and no signal gets through to it.
+    """
+    _reach(address)
+    command = [sys.executable, "-c", _DESCRIBE, address]
+    try:
+        joined = subprocess.run(
+            command, capture_output=True, text=True, timeout=JOIN_SECONDS, check=True
+        )
+    except subprocess.TimeoutExpired:
+        reason = f"the port answers, but no cluster did within {JOIN_SECONDS:g} s"
+    except subprocess.CalledProcessError as error:
+        reason = error.stderr.strip().splitlines()[-1]
+    else:
+        return joined.stdout.strip().splitlines()[-1]
+    raise _unreachable(address, f"{reason}; does it want a token (RAY_AUTH_TOKEN)?")
 
 
 def _reach(address: str) -> None:
@@ -115,9 +156,10 @@ def _reach(address: str) -> None:
         port = parts.port
     except ValueError:
         port = None
-    if not parts.hostname or port is None:
+    # Through Ray's client (ray://) Tune would run in the cluster, and take the driver along.
+    if "://" in address or not parts.hostname or port is None:
         raise UsageError(
-            f'--address is "auto", host:port or ray://host:port, received {address!r}',
+            f'--address is "auto" or host:port, on a node of the cluster, received {address!r}',
             hint="ray status   (on the head node)",
         )
     try:

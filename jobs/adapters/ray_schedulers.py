@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 from ray import tune
@@ -31,6 +32,20 @@ class RungScheduler(FIFOScheduler):  # type: ignore[misc]
         return decision
 
 
+class Population(PopulationBasedTraining):  # type: ignore[misc]
+    """PBT in which a trial stays itself when it goes on with the weights of a better one."""
+
+    def on_trial_add(self, tune_controller: Any, trial: Any) -> None:
+        # Tune refuses any searcher here, for its result would be credited to values that changed
+        # since. Ours takes that into account: what is drawn is where a trial begins.
+        super().on_trial_add(SimpleNamespace(search_alg=None), trial)
+
+    def _get_new_config(self, trial: Any, trial_to_clone: Any) -> tuple[dict[str, Any], Any]:
+        """Take over the other's values, changed a little, but not who it is."""
+        config, operations = super()._get_new_config(trial, trial_to_clone)
+        return {**config, "trial": trial.config["trial"]}, operations
+
+
 def own_scheduler(name: str, driver: Driver) -> TrialScheduler:
     """Build Tune's scheduler over the driver's last rung."""
     num_epochs = driver.rungs[-1]
@@ -38,7 +53,7 @@ def own_scheduler(name: str, driver: Driver) -> TrialScheduler:
         return HyperBandScheduler(
             time_attr="epoch", metric="value", mode=driver.mode, max_t=num_epochs
         )
-    return PopulationBasedTraining(
+    return Population(
         time_attr="epoch",
         metric="value",
         mode=driver.mode,

@@ -11,20 +11,28 @@ import os
 import socket
 import tempfile
 import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import ray
-from ray import tune
+from ray import cloudpickle, tune
+from ray.exceptions import OutOfMemoryError, RayActorError
+from ray.tune import TuneError
 from ray.tune.search import Searcher
 
+from cvcore.errors import CvjobsError
 from cvcore.records import Evaluation, TrialConfig
 from cvcore.scoring import score_best
-from cvcore.settings import MODEL_NAMES, TRAINING_NAMES, ResourcesConfig
+from cvcore.settings import MODEL_NAMES, TRAINING_NAMES
 from cvcore.trial import Progress, TrialSession
 from jobs.adapters.ray_schedulers import RungScheduler, own_scheduler
 from jobs.engine import REPORT_SECONDS, Driver, WorkerSetup
+
+# Ray explains the death of a worker at length.
+MAX_REASON_LENGTH = 500
 
 
 class TrialActor(tune.Trainable):  # type: ignore[misc]
@@ -72,15 +80,16 @@ class RayEngine:
     """Ray Tune on this machine or a cluster."""
 
     def __init__(
-        self, setup: WorkerSetup, *, resources: ResourcesConfig, scheduler: str, slots: int
+        self, setup: WorkerSetup, *, share: Mapping[str, float], scheduler: str, slots: int
     ) -> None:
         self.slots = slots
         self._setup = setup
         self._scheduler = scheduler
-        self._share = {"cpu": resources.cpus_per_trial, "gpu": resources.gpus_per_trial}
+        self._share = {kind.lower(): amount for kind, amount in share.items()}
 
     def search(self, driver: Driver) -> None:
         configs: dict[str, TrialConfig] = {}
+        recorder = _Recorder(driver, configs)
         scheduler = RungScheduler(driver) if self._scheduler in ("asha", "none") else None
         with tempfile.TemporaryDirectory(prefix="cvjobs-tune-") as folder:
             tuner = tune.Tuner(
@@ -97,12 +106,17 @@ class RayEngine:
                     name="sweep",
                     storage_path=folder,
                     stop=_OnInterrupt(driver),
-                    callbacks=[_Recorder(driver, configs)],
+                    callbacks=[recorder],
                     failure_config=tune.FailureConfig(max_failures=0),
                     verbose=0,
                 ),
             )
-            tuner.fit()
+            try:
+                tuner.fit()
+            except TuneError:
+                if recorder.failure is not None:
+                    raise recorder.failure from None
+                raise
 
     def score(self, config: TrialConfig) -> Evaluation:
         task = ray.remote(num_cpus=self._share["cpu"], num_gpus=self._share["gpu"])(_score)
@@ -145,6 +159,7 @@ class _Recorder(tune.Callback):  # type: ignore[misc]
     def __init__(self, driver: Driver, configs: dict[str, TrialConfig]) -> None:
         self._driver, self._configs = driver, configs
         self._last: dict[str, tuple[TrialConfig, Progress]] = {}
+        self.failure: CvjobsError | None = None  # Tune would make a traceback of it
 
     def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
         self._driver.tick()
@@ -153,9 +168,10 @@ class _Recorder(tune.Callback):  # type: ignore[misc]
         self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
     ) -> None:
         progress: Progress = result["progress"]
-        config = _trial_of(trial.config)
+        config = self._configs[trial.trial_id]
         stopped = result["done"] and not progress.done
-        self._driver.record(config, progress, stopped=stopped)
+        with self._remembered():
+            self._driver.record(config, progress, stopped=stopped)
         self._last[trial.trial_id] = (config, replace(progress, epochs=()))
         if result["done"]:
             self._forget(trial.trial_id)
@@ -165,15 +181,25 @@ class _Recorder(tune.Callback):  # type: ignore[misc]
         if trial.trial_id in self._configs and not self._driver.interrupted:
             config, progress = self._last.get(trial.trial_id, (None, None))
             if config is not None and progress is not None:
-                self._driver.record(config, progress, stopped=True)
+                with self._remembered():
+                    self._driver.record(config, progress, stopped=True)
         self._forget(trial.trial_id)
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         config = self._configs.get(trial.trial_id)
         if config is not None:
             kind, message = _reason(trial)
-            self._driver.lost(config, error_type=kind, message=message)
+            with self._remembered():
+                self._driver.lost(config, error_type=kind, message=message)
         self._forget(trial.trial_id)
+
+    @contextmanager
+    def _remembered(self) -> Iterator[None]:
+        try:
+            yield
+        except CvjobsError as error:
+            self.failure = error
+            raise
 
     def _forget(self, tune_id: str) -> None:
         self._configs.pop(tune_id, None)
@@ -210,12 +236,17 @@ def _trial_of(config: dict[str, Any]) -> TrialConfig:
 
 def _reason(trial: Any) -> tuple[str, str]:
     """Say in one line why a worker was lost."""
-    error = trial.get_error()
+    # Tune's own `get_error` looks in its storage, where the file does not lie yet.
+    path = trial.pickled_error_file
+    error = cloudpickle.loads(Path(path).read_bytes()) if path else None
     cause = getattr(error, "cause", None) or error
-    name = type(cause).__name__ if cause is not None else "unknown"
-    lines = [line for line in str(cause).strip().splitlines() if line.strip()]
-    kind = "worker_died" if "ActorDied" in name or "ActorUnavailable" in name else name
-    return kind, (lines[-1].strip() if lines else "the worker ended without a word")
+    lines = [line.strip() for line in str(cause or "").splitlines() if line.strip()]
+    message = lines[-1][:MAX_REASON_LENGTH] if lines else "the worker ended without a word"
+    if cause is None or isinstance(cause, RayActorError):
+        return "worker_died", message
+    if isinstance(cause, OutOfMemoryError):
+        return "out_of_memory", message
+    return type(cause).__name__, message
 
 
 def _score(setup: dict[str, Any], config: dict[str, Any]) -> Evaluation:

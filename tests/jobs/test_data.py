@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -11,9 +13,11 @@ import pytest
 from PIL import Image
 
 from jobs.cli import main
+from jobs.data import AUGMENTED_DRAWS
 from jobs.wiring import open_store
 from tests.pictures import make_classes, plant_bad_files, png
 
+ROOT = Path(__file__).parents[2]
 CASTINGS = "builtin:castings?images=20&size=32&seed=0"
 
 
@@ -60,9 +64,75 @@ def test_preview_writes_a_picture_of_every_class(
     document = document_of(["data", "preview", CASTINGS, "--output", str(path)], capsys)
     sheet = Image.open(BytesIO(path.read_bytes()))
 
-    assert document == {"output": str(path), "classes": ["def_front", "ok_front"]}
+    classes = ["def_front", "ok_front"]
+    assert document == {"output": str(path), "classes": classes, "augmentation": {}}
     assert sheet.format == "PNG"
     assert len(sheet.convert("L").getcolors() or []) > 50
+
+
+def any_paper(picture: Image.Image) -> bool:
+    """Tell whether a border of the crop has a white pixel: then it is no picture of a sheet."""
+    side = picture.width - 1
+    edges = [(x, y) for x in range(side + 1) for y in (0, side)]
+    edges += [(x, y) for y in range(side + 1) for x in (0, side)]
+    return any(picture.getpixel(place) == (255, 255, 255) for place in edges)
+
+
+def cells(path: Path) -> list[list[bytes]]:
+    """Read the pictures off a contact sheet, row by row."""
+    sheet = Image.open(path).convert("RGB")
+    rows, top = [], 0
+    while top < sheet.height - 48:
+        found = [sheet.crop((left, top, left + 96, top + 96)) for left in range(12, 1000, 100)]
+        inked = [one.tobytes() for one in found if not any_paper(one)]
+        if inked:
+            rows.append(inked)
+        top += 96 if inked else 1
+    return rows
+
+
+def test_a_preview_shows_up_to_twenty_images_a_class(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for num_images, expected in ((20, [10, 10]), (60, [10, 10, 10, 10])):
+        uri = f"builtin:castings?images={num_images}&size=32&seed=0"
+        document_of(["data", "preview", uri, "--output", str(tmp_path / "sheet.png")], capsys)
+        assert [len(row) for row in cells(tmp_path / "sheet.png")] == expected
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(40)
+@pytest.mark.usefixtures("tensorflow")
+def test_a_preview_shows_random_draws_of_the_augmentation_that_was_asked_for(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "sheet.png"
+    typed = ["data", "preview", CASTINGS, "--output", str(path)]
+    shown = document_of([*typed, "--set", "model.augment_rotation=0.2"], capsys)["augmentation"]
+    *plain, crack, fine = cells(path)
+
+    assert shown == {"augment_flip": "both", "augment_rotation": 0.2, "augment_fill": "reflect"}
+    assert [row[0] for row in (crack, fine)] == [row[0] for row in plain]
+    for row in (crack, fine):
+        assert len(row) == len(set(row)) == 1 + AUGMENTED_DRAWS
+
+    assert document_of([*typed, "--set", "model.augment_flip=none"], capsys)["augmentation"] == {}
+    assert cells(path) == plain
+
+
+def test_a_plain_preview_does_without_tensorflow(tmp_path: Path) -> None:
+    code = (
+        "import sys; from jobs.cli import main\n"
+        f"code = main(['data', 'preview', {CASTINGS!r}, '--output', {str(tmp_path / 'a.png')!r}])\n"
+        "sys.exit(code or 'tensorflow' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False, cwd=ROOT).returncode == 0
+
+
+def test_a_preview_is_a_png_by_name_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["data", "preview", CASTINGS, "--output", str(tmp_path / "a.jpg")]) == 2
+    assert ".png" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_preview_that_cannot_be_written_is_a_usage_error(

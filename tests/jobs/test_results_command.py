@@ -11,6 +11,8 @@ import pytest
 from cvcore import layout
 from cvcore.lake import SweepLog
 from cvcore.store import LocalStore
+from jobs import show
+from jobs.adapters.console import READABLE_WIDTH, Console
 from jobs.cli import main
 from tests import sweeps
 from tests.lakes import a_whole_sweep, drive
@@ -72,7 +74,7 @@ def test_a_compact_store_is_left_alone(capsys: pytest.CaptureFixture[str], store
     ("arguments", "shown"),
     [
         (["sweeps"], [sweeps.SWEEP_ID, "completed"]),
-        (["leaderboard"], [BEST, "0.9"]),
+        (["leaderboard"], [f"{sweeps.SWEEP_ID}-<trial>", " 00000 ", "0.9"]),
         (["show", BEST], ["hp_learning_rate", "confusion", "crack"]),
         (["query", "SELECT trial_id FROM trials"], [BEST]),
         (["compact"], [sweeps.SWEEP_ID]),
@@ -87,6 +89,25 @@ def test_a_person_sees_tables_on_stdout(
     for text in shown:
         assert text in captured.out
     assert "next:" not in captured.out
+
+
+def test_a_leaderboard_fits_on_a_terminal_and_names_what_does_not(
+    capsys: pytest.CaptureFixture[str], store: str
+) -> None:
+    trials = document(capsys, "leaderboard", "--store", store)["trials"]
+    names = [name for name in trials[0] if name.startswith("hp_")]
+    varied = [
+        {**one, **{name: f"{name}-{number}" for name in names}} for number, one in enumerate(trials)
+    ]
+
+    show.leaderboard_table(Console(), sweeps.SWEEP_ID, varied)
+    printed = capsys.readouterr().out
+
+    assert max(map(len, printed.splitlines()[:-1])) <= READABLE_WIDTH
+    left_out = printed.partition("also varied: ")[2].strip().split(", ")
+    shown = [name for name in names if f"{name}-0" in printed]
+    assert [name.removeprefix("hp_") for name in names[len(shown) :]] == left_out
+    assert shown
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ WRONG = [
     ("sweep --set space.filters.choice=8", ["--set space.filters.choice", "received 8"]),
     ("sweep --set space.epochs.choice=[1,2]", ["cannot be searched", "training.epochs"]),
     ("sweep --set search.algorithm=grid", ["space.dropout", "steps = 5"]),
-    ("sweep --set model.family=transfer", ["space.num_blocks", "only family 'cnn' uses it"]),
+    ("sweep --set model.family=transfer", ["space.filters", "only family 'cnn' uses it"]),
     ("sweep --set resources.workers_per_trial=2", ["not in this version", "received 2"]),
     ("sweep --set data.group_by=near-duplicates", ["not in this version"]),
     ("sweep --set model.conv_stride=8 --set model.num_blocks=8", ["shrinks to nothing", "96"]),

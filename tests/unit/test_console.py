@@ -18,7 +18,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.adapters.console import Console, Mode, json_text
+from jobs.adapters.console import Console, Mode, broken_heading, json_text, num_columns, table_width
 
 
 def say_everything(console: Console) -> None:
@@ -141,12 +141,46 @@ def test_an_encoding_too_small_for_a_name_loses_no_output(monkeypatch: pytest.Mo
 def test_a_table_in_a_pipe_keeps_every_column_whole(capsys: pytest.CaptureFixture[str]) -> None:
     row = ["x" * 40 for _ in range(10)]
     Console().table("wide", [f"column_{index}" for index in range(10)], [row])
-    assert "   ".join(row) in capsys.readouterr().out
+    assert "  ".join(row) in capsys.readouterr().out
 
 
 def test_missing_values_and_numbers_are_short(capsys: pytest.CaptureFixture[str]) -> None:
     Console().table("t", ["none", "number"], [(None, 0.123456789)])
     assert capsys.readouterr().out.split()[-2:] == ["-", "0.1235"]
+
+
+def test_columns_that_do_not_fit_are_counted_out_from_the_last() -> None:
+    columns, rows = ["rank", broken_heading("learning_rate"), "head"], [[1, 0.001, "flatten"]]
+    assert columns[1] == "learning_\nrate"
+    width = table_width(columns, rows)
+    assert width == sum(map(len, ("rank", "learning_", "flatten"))) + 3 * 2
+    assert num_columns(columns, rows, at_least=1, width=width) == 3
+    assert num_columns(columns, rows, at_least=1, width=width - 1) == 2
+    assert num_columns(columns, rows, at_least=2, width=1) == 2
+
+
+def test_a_column_of_numbers_and_words_stands_to_the_left(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    Console().table("t", ["value"], [(1,), ("a long word",)])
+    assert "\n 1 " in capsys.readouterr().out
+
+
+def test_rows_too_wide_for_a_terminal_are_shown_value_by_value(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    leader, follower = pty.openpty()
+    with os.fdopen(follower, "w") as terminal, monkeypatch.context() as patch:
+        patch.setenv("COLUMNS", "60")
+        patch.setattr(sys, "stdout", terminal)
+        Console().records("1 rows", ["a", "b"], [("x" * 40, "y" * 40)])
+        Console().records("narrow", ["c", "d"], [("p", "q")])
+    printed = os.read(leader, 100_000).decode()
+    os.close(leader)
+    assert "1 rows: row 1" in printed
+    assert "x" * 40 in printed
+    assert "y" * 40 in printed
+    assert "narrow\r\n" in printed
 
 
 def printed_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> str:

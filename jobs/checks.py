@@ -1,0 +1,57 @@
+"""What a spec asks for and no trial could do: said before images are decoded and workers start."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from cvcore.catalog import BASES
+from cvcore.config import check_engine
+from cvcore.draft import EXAMPLE
+from cvcore.errors import ConfigError
+from cvcore.settings import SweepSpec
+
+# What PBT may change: it copies weights between trials, so their shapes must stay.
+PBT_CHANGES = ("learning_rate", "batch_size", "dropout")
+
+
+def check_spec(spec: SweepSpec, *, engine: str, num_classes: int | None = None) -> None:
+    """Refuse what no trial of this spec could do; raises `UsageError` or `ConfigError`."""
+    check_engine(spec, engine)
+    problems = []
+    if spec.search.scheduler == "pbt":
+        others = [name for name in spec.space if name not in PBT_CHANGES]
+        if others or not spec.space:
+            problems.append(
+                f"search.scheduler: pbt copies weights between trials and changes only "
+                f"{', '.join(PBT_CHANGES)}; the space has {', '.join(others) or 'nothing'}"
+            )
+    sigmoid_only = spec.model.output == "sigmoid" and "output" not in spec.space
+    if num_classes is not None and num_classes != 2 and sigmoid_only:
+        problems.append(
+            f'model.output: "sigmoid" needs 2 classes, the data has {num_classes}: use "softmax"'
+        )
+    if spec.model.family == "transfer" and "family" not in spec.space:
+        problems += _transfer_problems(spec)
+    if problems:
+        raise ConfigError(problems, hint=EXAMPLE)
+
+
+def _transfer_problems(spec: SweepSpec) -> list[str]:
+    """Say what keeps every trial on a pretrained base from being built."""
+    problems = []
+    weights, base = spec.model.weights, BASES[spec.model.base]
+    fixed = "weights" not in spec.space and weights not in ("imagenet", "none")
+    if fixed and "://" not in weights and not Path(weights).expanduser().is_file():
+        problems.append(
+            f'model.weights: expected "imagenet", "none" or a file, no file {weights!r}'
+        )
+    if "base" not in spec.space and spec.data.image_size < base.minimum_size:
+        problems.append(
+            f"data.image_size: {spec.model.base} needs at least {base.minimum_size}, "
+            f"received {spec.data.image_size}"
+        )
+    if spec.data.channels != "rgb":
+        problems.append(
+            f'data.channels: a pretrained base needs "rgb", received "{spec.data.channels}"'
+        )
+    return problems
