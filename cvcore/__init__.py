@@ -11,7 +11,7 @@ Imports go one way, from the top of this list to the bottom (`make check` holds 
     search | config                 who decides what is tried; spec file -> frozen objects
     events                          what happened in a sweep, and the state that follows
     layout | store | records
-    settings | geometry | catalog   what can be set, what fits into an image, what exists by name
+    settings | geometry | hyperparameters | catalog   what can be set, what fits into an image, what exists by name
     spaces
     errors
 """

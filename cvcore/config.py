@@ -18,7 +18,8 @@ from cvcore import geometry, spaces
 from cvcore.config_space import names_of_other_families, read_space
 from cvcore.draft import Draft, apply_overrides, did_you_mean, legal, read_draft
 from cvcore.errors import UsageError
-from cvcore.settings import SECTIONS, SweepSpec, hyperparameters, names_of, resolve
+from cvcore.hyperparameters import hyperparameters, resolve
+from cvcore.settings import SECTIONS, SweepSpec, names_of
 from cvcore.toml import KeyPath, literal
 
 MAX_NAME_LENGTH = 100

@@ -8,7 +8,8 @@ from dataclasses import Field
 from typing import Any
 
 from cvcore.draft import DOMAIN_KINDS, Draft, did_you_mean, legal
-from cvcore.settings import ModelConfig, TrainingConfig, hyperparameters
+from cvcore.hyperparameters import hyperparameters
+from cvcore.settings import ModelConfig, TrainingConfig
 from cvcore.spaces import Choice, Domain, Integer, Parameter, Real, Value
 
 _EXTRAS = {"choice": (), "integer": ("step",), "uniform": ("steps",), "log": ("steps",)}

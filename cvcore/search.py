@@ -14,7 +14,8 @@ from typing import Protocol
 
 from cvcore import geometry, spaces
 from cvcore.errors import ConfigError
-from cvcore.settings import SweepSpec, resolve
+from cvcore.hyperparameters import resolve
+from cvcore.settings import SweepSpec
 from cvcore.spaces import Real, Space, Value
 
 # Draws in a row that may be infeasible or known already before a searcher gives up on luck.

@@ -6,8 +6,7 @@ and the documentation all follow from this one place.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import Field, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from cvcore.catalog import BASES
@@ -263,39 +262,3 @@ def names_of(section: type) -> list[str]:
 
 MODEL_NAMES = tuple(names_of(ModelConfig))
 TRAINING_NAMES = tuple(names_of(TrainingConfig))
-
-
-def hyperparameters() -> dict[str, Field[Any]]:
-    """Map every searchable setting to its declaration, in column order."""
-    found = [*fields(ModelConfig), *fields(TrainingConfig)]
-    return {one.name: one for one in found if one.metadata["searchable"]}
-
-
-def resolve(
-    spec: SweepSpec, drawn: Mapping[str, Value]
-) -> tuple[ModelConfig, TrainingConfig, dict[str, Value | None]]:
-    """Turn the drawn values of one trial into its model, its training and its `hp_` columns.
-
-    A hyperparameter that does not apply (its condition does not hold, or it belongs to another
-    family) is None in the columns.
-    """
-    declared = hyperparameters()
-    values: dict[str, Any] = {}
-    for name, declaration in declared.items():
-        section = spec.model if name in names_of(ModelConfig) else spec.training
-        if name not in spec.space:
-            values[name] = getattr(section, name)
-        else:
-            values[name] = drawn.get(name, declaration.metadata["absent"])
-    family = values["family"]
-    columns: dict[str, Value | None] = {}
-    for name, declaration in declared.items():
-        applies = declaration.metadata["family"] in (None, family)
-        present = name not in spec.space or name in drawn
-        columns[name] = values[name] if applies and present else None
-    if family == "cnn" and columns["pool_stride"] is None:
-        columns["pool_stride"] = columns["pool_size"]
-    model = ModelConfig(**{name: values[name] for name in names_of(ModelConfig)})
-    searched = {name: values[name] for name in names_of(TrainingConfig) if name in values}
-    kept = {name: getattr(spec.training, name) for name in names_of(TrainingConfig)}
-    return model, TrainingConfig(**{**kept, **searched}), columns

@@ -13,8 +13,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from cvcore.hyperparameters import hyperparameters
 from cvcore.records import LEDGER
-from cvcore.settings import hyperparameters
 
 SCHEMA_VERSION = 1
 

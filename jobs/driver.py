@@ -16,10 +16,11 @@ from typing import Any
 from cvcore import layout
 from cvcore.errors import StoreError
 from cvcore.events import SweepState, TrialState
+from cvcore.hyperparameters import resolve
 from cvcore.lake import SweepLog
 from cvcore.records import LEDGER, TrialConfig, TrialOutcome
 from cvcore.search import Asha, Searcher
-from cvcore.settings import SweepSpec, resolve
+from cvcore.settings import SweepSpec
 from cvcore.spaces import Domain, Value
 from cvcore.trial import Progress
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from cvcore import layout
+from cvcore.hyperparameters import resolve
 from cvcore.records import (
     LEDGER,
     ClassMetrics,
@@ -14,7 +15,7 @@ from cvcore.records import (
     TrialConfig,
     TrialOutcome,
 )
-from cvcore.settings import SweepSpec, resolve
+from cvcore.settings import SweepSpec
 from cvcore.store import Store
 from cvcore.tables import to_parquet
 

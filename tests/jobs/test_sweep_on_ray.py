@@ -18,8 +18,9 @@ import pytest
 
 from cvcore import layout
 from cvcore.config import load_spec
+from cvcore.hyperparameters import hyperparameters
 from cvcore.parts import TABLES
-from cvcore.settings import SweepSpec, hyperparameters
+from cvcore.settings import SweepSpec
 from cvcore.store import Store
 from cvcore.tables import SCHEMAS
 from tests.runs import RATES, Answer, elsewhere, here, local, same_numbers, settings, table, tiny

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from cvcore.catalog import DEFAULT_RECIPE, recipe_names
 from cvcore.config import check_engine, load_spec, to_toml
 from cvcore.errors import ConfigError, UsageError
-from cvcore.settings import SECTIONS, SweepSpec, hyperparameters
+from cvcore.hyperparameters import hyperparameters
+from cvcore.settings import SECTIONS, SweepSpec
 from cvcore.spaces import Choice, Integer, Parameter, Real
 from cvcore.toml import literal
 

@@ -5,16 +5,8 @@ from __future__ import annotations
 import pytest
 
 from cvcore.draft import legal
-from cvcore.settings import (
-    SECTIONS,
-    ModelConfig,
-    SearchConfig,
-    SweepSpec,
-    TrainingConfig,
-    hyperparameters,
-    names_of,
-    resolve,
-)
+from cvcore.hyperparameters import hyperparameters, resolve
+from cvcore.settings import SECTIONS, ModelConfig, SearchConfig, SweepSpec, TrainingConfig, names_of
 from cvcore.spaces import Choice, Parameter, Real
 
 SPEC = SweepSpec(

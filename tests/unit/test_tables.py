@@ -17,8 +17,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from cvcore import layout, rows
+from cvcore.hyperparameters import hyperparameters
 from cvcore.lake import SweepLog, publish_images
-from cvcore.settings import hyperparameters
 from cvcore.store import LocalStore
 from cvcore.tables import (
     KEYS,
