@@ -7,21 +7,20 @@ tests marked `services` share one, because two Rays at once starve each other on
 from __future__ import annotations
 
 import os
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 
 import pytest
 
 pytest_plugins = ["tests.services"]
 
 
-@pytest.hookimpl(wrapper=True)  # before any plain hook: xdist reads the groups in a tryfirst one
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> Generator[None, None, None]:
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.get_closest_marker("xdist_group") is None:
             services = item.get_closest_marker("services") is not None
             group = "services" if services else item.path.stem
             item.add_marker(pytest.mark.xdist_group(group))
-    yield
 
 
 @pytest.fixture(scope="session", autouse=True)

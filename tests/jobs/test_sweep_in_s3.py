@@ -26,6 +26,7 @@ from tests.services import BUCKET, S3Server, free_ports, running_server
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.services,
+    pytest.mark.xdist_group("tensorflow"),  # no Ray here: it balances the two workers
     pytest.mark.timeout(240),
     pytest.mark.usefixtures("tensorflow"),
 ]
