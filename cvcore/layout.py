@@ -5,7 +5,7 @@ An identifier is sortable by time and safe in a URL and a file name.
 
 from __future__ import annotations
 
-import secrets
+import os
 from datetime import UTC, date, datetime
 
 LAKE = "lake"
@@ -14,7 +14,7 @@ SWEEPS = "sweeps"
 
 def new_sweep_id(now: datetime) -> str:
     """Name a sweep: its start to the second in UTC, and a random tail."""
-    return f"{now.astimezone(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
+    return f"{now.astimezone(UTC):%Y%m%d-%H%M%S}-{os.urandom(3).hex()}"
 
 
 def trial_id(sweep_id: str, index: int) -> str:

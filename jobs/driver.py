@@ -236,6 +236,18 @@ def figures(state: SweepState, *, wall_seconds: float, slots: int) -> dict[str, 
     }
 
 
+def seconds_so_far(events: Sequence[Mapping[str, Any]]) -> float:
+    """Return how long earlier drivers of this sweep worked, as far as the log tells."""
+    seconds, since = 0.0, None
+    for event in events:
+        at = event.get("started_at") or event.get("at") or event.get("finished_at")
+        if event["type"] in ("sweep_started", "sweep_resumed"):
+            since = at
+        elif since is not None and at is not None:
+            seconds, since = seconds + max(0.0, at - since), at
+    return seconds
+
+
 def _attempt(config: TrialConfig) -> dict[str, Any]:
     return {"trial_id": config.trial_id, "attempt": config.attempt}
 

@@ -28,7 +28,7 @@ from cvcore.settings import SweepSpec
 from cvcore.store import Store
 from jobs.adapters.console import Console
 from jobs.checks import check_spec
-from jobs.driver import SweepDriver, figures
+from jobs.driver import SweepDriver, figures, seconds_so_far
 from jobs.engine import Engine, OpenEngine, WorkerSetup
 from jobs.manifest import describe, first_event, write_plan
 from jobs.progress import watch
@@ -70,9 +70,9 @@ def open_data(spec: SweepSpec, console: Console) -> Dataset:
     sizes = ", ".join(f"{len(rows)} {name}" for name, rows in dataset.indices.items())
     classes = ", ".join(dataset.class_names)
     console.note(
-        f"data: {len(dataset.images)} images of {len(dataset.class_names)} classes ({classes}): "
-        f"{sizes}; {how} in {seconds:.1f} s"
+        f"data: {len(dataset.images)} images of {len(dataset.class_names)} classes: {classes}"
     )
+    console.note(f"      {sizes}; {how} in {seconds:.1f} s")
     return dataset
 
 
@@ -93,7 +93,8 @@ def start(spec: SweepSpec, run: Run) -> dict[str, Any]:
         log.append(first_event(spec, dataset))
         log.flush()
         write_plan(spec, run.store, sweep_id=sweep_id, dataset=dataset)
-        return _search(spec, run, log=log, engine=engine, started=started)
+        with _resumable(run, sweep_id):
+            return _search(spec, run, log=log, engine=engine, started=started)
 
 
 def resume(
@@ -110,7 +111,8 @@ def resume(
         with _engine(spec, run, dataset) as engine:
             log.append({"type": "sweep_resumed", "at": time.time()})
             log.flush()
-            return _search(spec, run, log=log, engine=engine, started=started)
+            with _resumable(run, sweep_id):
+                return _search(spec, run, log=log, engine=engine, started=started)
 
 
 def _anchored(spec: SweepSpec) -> SweepSpec:
@@ -152,7 +154,7 @@ def _search(
     spec: SweepSpec, run: Run, *, log: SweepLog, engine: Engine, started: float
 ) -> dict[str, Any]:
     """Run what is left; `started` is the monotonic time before the engine was started."""
-    before = _seconds_so_far(log)
+    before = seconds_so_far(log.events)
     searcher = resolve(SEARCHERS[spec.search.algorithm])(spec)
     with watch(run.console, spec) as on_change:
         driver = SweepDriver(
@@ -246,18 +248,6 @@ def _same_data(log: SweepLog, dataset: Dataset) -> None:
         )
 
 
-def _seconds_so_far(log: SweepLog) -> float:
-    """Return how long earlier drivers of this sweep worked, as far as the log tells."""
-    seconds, since = 0.0, None
-    for event in log.events:
-        at = event.get("started_at") or event.get("at") or event.get("finished_at")
-        if event["type"] in ("sweep_started", "sweep_resumed"):
-            since = at
-        elif since is not None and at is not None:
-            seconds, since = seconds + max(0.0, at - since), at
-    return seconds
-
-
 def _resume_command(run: Run, sweep_id: str) -> str:
     command = ["cvjobs", "sweep", "--resume", sweep_id, "--store", run.store.uri]
     if run.engine != "ray":
@@ -265,6 +255,15 @@ def _resume_command(run: Run, sweep_id: str) -> str:
     if run.address is not None:
         command += ["--address", run.address]
     return shlex.join(command)
+
+
+@contextmanager
+def _resumable(run: Run, sweep_id: str) -> Iterator[None]:
+    """Where the store stays away, say how to go on when it is back."""
+    try:
+        yield
+    except StoreError as error:
+        raise StoreError(error.message, hint=_resume_command(run, sweep_id)) from error
 
 
 def _finished(log: SweepLog) -> list[str]:

@@ -46,8 +46,9 @@ def _title(driver: SweepDriver) -> str:
     counts = driver.state.counts
     done = ", ".join(f"{number} {status}" for status, number in counts.items() if number)
     best = f", best {driver.best_value:.4f}" if driver.best_value is not None else ""
+    num_running = sum(one.outcome is not None for one in driver.running.values())
     return (
-        f"{driver.spec.name} {driver.state.sweep_id}: {len(driver.running)} running"
+        f"{driver.spec.name} {driver.state.sweep_id}: {num_running} running"
         f"{', ' + done if done else ''} of {driver.spec.search.trials}{best}"
     )
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from cvcore.store import Store
 from jobs.adapters.console import Console, broken_heading, num_columns
+from jobs.options import DEFAULT_STORE
 
 SHOWN = 10
 # Columns of the trials table and what heads them: a leaderboard is to fit on a terminal.
@@ -40,10 +42,12 @@ def sweep(console: Console, document: Mapping[str, Any], *, store: Store) -> Non
     )
     console.text(f"model     {best['model_uri']}")
     console.text(f"tables    {store.uri}/lake/<table>/*/*.parquet")
-    where = "" if store.uri.endswith("cvstore") else f" --store {store.uri}"
+    here = str(Path(DEFAULT_STORE).absolute())
+    where = "" if store.uri == here else f" --store {store.uri}"
     console.hint(f"cvjobs results leaderboard {sweep_id}{where}")
     console.hint(f"cvjobs results query 'SELECT * FROM epochs LIMIT 5'{where}")
-    console.hint(f"cvjobs predict {best['model_uri']} --data <images> --output predictions.parquet")
+    predict = f"cvjobs predict {best['trial_id']} --data <images> --output predictions.parquet"
+    console.hint(f"{predict}{where}")
 
 
 def leaderboard_table(console: Console, sweep_id: str, leaders: list[dict[str, Any]]) -> None:

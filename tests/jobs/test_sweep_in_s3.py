@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 import time
@@ -199,5 +200,13 @@ def test_a_store_that_stays_away_ends_the_sweep_with_5(
     error = answer.document["error"]
     assert error["type"] == "StoreError"
     assert store.uri in error["message"]
-    assert f"cvjobs doctor --store {store.uri}" in error["hint"]
+    assert f"--store {store.uri} --engine inline" in error["hint"]
     assert "Traceback" not in answer.stderr
+
+    own_server.start()
+    go_on = shlex.split(error["hint"])
+    assert go_on[:3] == ["cvjobs", "sweep", "--resume"]
+    again = here(capsys, *go_on[1:], "--json")
+    assert again.code == 0, again.stderr
+    assert again.document["trials"] == {"completed": 2, "stopped": 0, "failed": 0}
+    none_twice(store)
