@@ -270,7 +270,7 @@ def test_a_person_sees_the_best_trial_where_it_lies_and_what_to_type_next(
     assert f"{store}/lake/" in told.stdout
     following = [line for line in told.stderr.splitlines() if line.startswith("next: ")]
     assert any("results leaderboard" in line and f"--store {store}" in line for line in following)
-    assert any("predict" in line and best["model_uri"] in line for line in following)
+    assert any(f"predict {best['trial_id']} " in line for line in following)
     assert sum("completed after 1 epochs" in line for line in told.stderr.splitlines()) == 3
     assert "WARNING" not in told.stderr
 
