@@ -159,6 +159,19 @@ def test_failures_are_rows_and_the_others_go_on(sweep: Any, tmp_path: Path) -> N
         assert row["hp_kernel_size"] == 5
 
 
+def test_a_trial_that_runs_out_of_memory_is_a_row(sweep: Any, tmp_path: Path) -> None:
+    """One weight matrix of 309 GB: the allocator refuses it, and this process lives on."""
+    answer = sweep(
+        *settings("data.image_size=96", "model.num_blocks=1", "model.pool_size=1"),
+        *settings("model.filters=1024", "model.dense_units=8192", "model.head=flatten"),
+        *("--trials", "1"),
+    )
+    assert answer.code == 4, answer.stderr
+    (row,) = table(local(tmp_path / "store"), "trials")
+    assert (row["status"], row["error_type"]) == ("failed", "out_of_memory")
+    assert "OOM when allocating tensor" in row["error_message"]
+
+
 def test_a_sweep_in_which_all_fail_exits_4_and_keeps_its_rows(sweep: Any, tmp_path: Path) -> None:
     hopeless = settings(*EXPLOSIVE, "space.learning_rate={choice = [9.0, 10.0]}")
     answer = sweep(*hopeless, "--trials", "2")
