@@ -26,6 +26,10 @@ if TYPE_CHECKING:
     from cvcore.training import Trainer
 
 
+# The file in a checkpoint that names the trial it was taken of.
+OWNER = "trial_id"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
     """What a stretch of training gave.
@@ -90,6 +94,7 @@ class TrialSession:
             from cvcore.training import checkpoint
 
             checkpoint.save(self.trainer, folder)
+            (folder / OWNER).write_text(self.config.trial_id)
 
     def load(self, folder: Path) -> None:
         """Go on from what `save` wrote; nothing written means from the start.
@@ -100,8 +105,9 @@ class TrialSession:
             trainer = self.trainer or self.build()
             from cvcore.training import checkpoint
 
-            checkpoint.load(trainer, folder)
-            self._num_loaded, self._num_reported = self.epoch, 0
+            is_own = (folder / OWNER).read_text() == self.config.trial_id
+            checkpoint.load(trainer, folder, is_own=is_own)
+            self._num_loaded, self._num_reported = 0 if is_own else self.epoch, 0
 
     def build(self) -> Trainer:
         """Seed everything and build the model; the first `step` does it if nobody has."""

@@ -31,10 +31,11 @@ def save(trainer: Trainer, folder: Path) -> None:
     (folder / "trainer.json").write_text(json.dumps(document))
 
 
-def load(trainer: Trainer, folder: Path) -> None:
+def load(trainer: Trainer, folder: Path, *, is_own: bool) -> None:
     """Put a saved state into a freshly built trainer of the same architecture.
 
-    The learning rate stays the trainer's own, so that a copied trial may go on with another.
+    The learning rate stays the trainer's own, so that a copied trial may go on with another. Only
+    where the state `is_own`, and not another trial's, the seconds it took count on.
     """
     document = json.loads((folder / "trainer.json").read_text())
     rate = float(trainer.model.optimizer.learning_rate.numpy())
@@ -54,7 +55,7 @@ def load(trainer: Trainer, folder: Path) -> None:
                 weights=[arrays[f"best_{i}"] for i in range(num_weights)],
                 logits=arrays["logits"],
             )
-    for name, seconds in document["seconds"].items():
+    for name, seconds in document["seconds"].items() if is_own else ():
         trainer.seconds[name] += seconds
     trainer.epochs[:] = [EpochMetrics(**epoch) for epoch in document["epochs"]]
 

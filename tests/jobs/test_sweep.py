@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -354,3 +355,28 @@ def test_a_finished_sweep_goes_on_with_more_trials(sweep: Any, tmp_path: Path) -
     assert best["test_accuracy"] is not None
     assert log_of(store, first["sweep_id"]).status == "completed"
     assert to_toml(load_spec(Path(store.uri, "sweeps", first["sweep_id"], "spec.toml")))
+
+
+def test_a_best_model_that_could_not_be_scored_is_scored_by_a_resume(
+    sweep: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def fail(config: object, bench: object) -> None:
+        raise RuntimeError("the scoring worker is gone")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("jobs.adapters.inline_search.score_best", fail)
+        answer = sweep("--trials", "1")
+    assert answer.code == 1
+    error = answer.document["error"]
+    assert "the scoring worker is gone" in error["message"]
+    assert "1 trials are finished and saved" in error["message"]
+    store = local(tmp_path / "store")
+    assert [row["status"] for row in table(store, "sweeps")] == ["interrupted"]
+
+    again = here(capsys, *shlex.split(error["hint"])[1:], "--json")
+    assert again.code == 0, again.stderr
+    assert again.document["best"]["test_accuracy"] is not None
+    assert [row["attempt"] for row in table(store, "trials")] == [1]

@@ -118,9 +118,23 @@ def test_a_checkpoint_continues_to_the_same_numbers(tensorflow: None, tmp_path: 
     folder = tmp_path / "checkpoint"
     folder.mkdir()
     checkpoint.save(first, folder)
-    checkpoint.load(second, folder)
+    checkpoint.load(second, folder, is_own=True)
     second.advance(until_epoch=4)
     assert losses(second) == losses(whole)
+
+
+def test_only_its_own_seconds_count_on_from_a_checkpoint(tensorflow: None, tmp_path: Path) -> None:
+    from cvcore.training import checkpoint
+
+    first, own, copy = (trainer(tmp_path) for _ in range(3))
+    first.advance(until_epoch=1)
+    folder = tmp_path / "checkpoint"
+    folder.mkdir()
+    checkpoint.save(first, folder)
+    checkpoint.load(own, folder, is_own=True)
+    checkpoint.load(copy, folder, is_own=False)
+    assert own.seconds["train"] == first.seconds["train"] > 0
+    assert copy.seconds["train"] == 0
 
 
 def test_patience_ends_training_and_the_best_weights_come_back(
