@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import math
@@ -166,6 +167,16 @@ def test_a_column_of_numbers_and_words_stands_to_the_left(
     assert "\n 1 " in capsys.readouterr().out
 
 
+def everything_written_to(leader: int) -> str:
+    """Read a pseudo-terminal to its end: one read may return the first of several writes only."""
+    chunks = []
+    with contextlib.suppress(OSError):  # EIO, once the other end is closed and all is read
+        while chunk := os.read(leader, 100_000):
+            chunks.append(chunk)
+    os.close(leader)
+    return b"".join(chunks).decode()
+
+
 def test_rows_too_wide_for_a_terminal_are_shown_value_by_value(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -175,8 +186,7 @@ def test_rows_too_wide_for_a_terminal_are_shown_value_by_value(
         patch.setattr(sys, "stdout", terminal)
         Console().records("1 rows", ["a", "b"], [("x" * 40, "y" * 40)])
         Console().records("narrow", ["c", "d"], [("p", "q")])
-    printed = os.read(leader, 100_000).decode()
-    os.close(leader)
+    printed = everything_written_to(leader)
     assert "1 rows: row 1" in printed
     assert "x" * 40 in printed
     assert "y" * 40 in printed
@@ -190,8 +200,7 @@ def printed_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> str:
         patch.setattr(sys, "stderr", terminal)
         with Console().live_table() as update:
             update("Progress", ["trial"], [("first",)])
-    printed = os.read(leader, 100_000).decode()
-    os.close(leader)
+    printed = everything_written_to(leader)
     return printed
 
 
