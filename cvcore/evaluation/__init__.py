@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from cvcore.evaluation.assessment import Assessment, assess
 from cvcore.evaluation.metrics import evaluate, probabilities
 
-__all__ = ["evaluate", "probabilities"]
+__all__ = ["Assessment", "assess", "evaluate", "probabilities"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,9 +10,10 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+from PIL import Image
 
 from jobs.cli import main
-from tests.runs import RATES, draw_castings, elsewhere, here, local, settings, table, tiny
+from tests.runs import RATES, Answer, draw_castings, elsewhere, here, local, settings, table, tiny
 
 pytestmark = [
     pytest.mark.slow,
@@ -166,3 +168,112 @@ def test_predict_needs_images_and_a_parquet_file(
     answer = here(capsys, *typed, str(tmp_path / "out.csv"))
     assert answer.code == 2
     assert ".parquet" in answer.stderr
+
+
+def judged(
+    folder: Path, best: dict[str, Any], capsys: pytest.CaptureFixture[str], *more: str
+) -> Answer:
+    data = ("--data", str(folder / "data"))
+    return here(capsys, "evaluate", best["model_uri"], *data, "--split", "all", *more)
+
+
+def test_an_evaluation_comes_with_what_puts_it_into_perspective(
+    folder: Path, best: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    document = judged(folder, best, capsys, "--json").document
+    labels, hits = document["num_images"], sum(document["confusion"][i][i] for i in range(2))
+    for name in ("accuracy", "f1_weighted", "f1_macro"):
+        interval = document["intervals"][name]
+        assert interval["low"] <= document[name] <= interval["high"]
+    assert document["averages"]["weighted"]["f1"] == pytest.approx(document["f1_weighted"])
+    assert [sum(row) for row in document["confusion_percent"]] == pytest.approx([100, 100])
+    assert document["baseline"]["accuracy"] == 0.5
+    assert sum(one["count"] for one in document["calibration"]["bins"]) == labels == 80
+    assert document["thresholds"]["label"] == "ok_front"
+    assert document["thresholds"]["applied"]["f1"] == pytest.approx(document["classes"][1]["f1"])
+    assert len(document["mistakes"]) == labels - hits
+
+    told = judged(folder, best, capsys)
+    for part in (
+        "macro average", "weighted average", "as def_front", " %)", "95 % from", "always def_front",
+        "calibration error", "ROC AUC", "best F1", "--split validation",
+        f"{labels - hits} of 80 images predicted wrongly",
+    ):  # fmt: skip
+        assert part in told.stdout + told.stderr, part
+
+
+def test_all_scores_follow_the_threshold(
+    folder: Path, best: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    usual = judged(folder, best, capsys, "--json").document
+    threshold = usual["thresholds"]["best_f1"]["threshold"]
+    chosen = judged(folder, best, capsys, "--threshold", repr(threshold), "--json").document
+    assert chosen["thresholds"]["applied"] == usual["thresholds"]["best_f1"]
+    assert chosen["classes"][1]["f1"] == pytest.approx(usual["thresholds"]["best_f1"]["f1"])
+    assert (chosen["loss"], chosen["calibration"]) == (usual["loss"], usual["calibration"])
+    never = judged(folder, best, capsys, "--threshold", "1", "--json").document
+    assert never["confusion"] == [[40, 0], [40, 0]]
+    assert {one["label"] for one in never["mistakes"]} == {"ok_front"}
+
+
+def test_the_wrong_predictions_are_a_table_and_a_gallery(
+    folder: Path, best: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    files = {
+        "--mistakes": tmp_path / "wrong.csv",
+        "--gallery": tmp_path / "wrong.png",
+        "--figures": tmp_path / "judged.png",
+    }
+    typed = [word for option, path in files.items() for word in (option, str(path))]
+    # Every casting without a defect is predicted wrongly.
+    answer = judged(folder, best, capsys, "--threshold", "1", *typed, "--json")
+    assert answer.code == 0, answer.stderr
+    with files["--mistakes"].open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    found = answer.document["mistakes"]
+    assert [row["path"] for row in rows] == [one["path"] for one in found]
+    assert [float(row["confidence"]) for row in rows] == [one["confidence"] for one in found]
+    parquet = tmp_path / "wrong.parquet"
+    judged(folder, best, capsys, "--threshold", "1", "--mistakes", str(parquet))
+    assert pq.read_table(parquet).to_pylist() == found
+    for option in ("--gallery", "--figures"):
+        with Image.open(files[option]) as picture:
+            assert min(picture.size) > 500
+            assert len(picture.convert("RGB").resize((64, 64)).getcolors(4096)) > 20
+
+
+def test_a_threshold_or_a_file_that_cannot_be_is_refused_before_anything_is_written(
+    folder: Path, best: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = tmp_path / "wrong.csv"
+    for option, value, said in (
+        ("--threshold", "1.5", "from 0 to 1, received '1.5'"),
+        ("--threshold", "nan", "from 0 to 1, received 'nan'"),
+        ("--threshold", "half", "from 0 to 1, received 'half'"),
+        ("--gallery", "wrong.pdf", "--gallery names a .png file"),
+        ("--figures", "judged", "--figures names a .png or .svg file"),
+    ):
+        answer = judged(folder, best, capsys, "--mistakes", str(table), option, value)
+        assert answer.code == 2, (option, value)
+        assert said in answer.stderr
+    answer = judged(folder, best, capsys, "--mistakes", "wrong.txt")
+    assert (answer.code, table.exists()) == (2, False)
+    assert "--mistakes names a .csv or .parquet file" in answer.stderr
+
+
+def test_three_classes_have_no_threshold(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = str(draw_castings(tmp_path / "data", images=36, classes=("a", "b", "c")))
+    store = ("--store", str(tmp_path / "store"))
+    typed = ("sweep", tiny(tmp_path), "--engine", "inline", "--trials", "1", "--quiet")
+    assert main([*typed, "--data", data, *store]) == 0
+    (trial,) = table(local(tmp_path / "store"), "trials")
+    evaluate = ("evaluate", trial["trial_id"], "--data", data, *store)
+    answer = here(capsys, *evaluate, "--threshold", "0.5")
+    assert answer.code == 2
+    assert "two classes" in answer.stderr
+    assert "a, b, c" in answer.stderr
+    document = here(capsys, *evaluate, "--json").document
+    assert document["thresholds"] is None
+    assert here(capsys, *evaluate).code == 0
