@@ -13,7 +13,7 @@ Imports go one way, down this list (docs/architecture.md says what each is, `mak
     events
     layout | store | records | runtime | card
     geometry | hyperparameters
-    settings, catalog, spaces | toml
+    settings, catalog, bases | spaces | toml
     errors
 """
 

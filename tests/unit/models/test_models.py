@@ -104,29 +104,6 @@ def test_sigmoid_output_of_three_classes_is_refused(tensorflow: None) -> None:
         built(ModelConfig(output="sigmoid"), num_classes=3)
 
 
-@pytest.mark.parametrize(
-    "base, mode", [("mobilenet_v2", "tf"), ("resnet50", "caffe"), ("vgg16", "caffe")]
-)
-def test_preprocessing_inside_the_model_is_that_of_its_base(
-    tensorflow: None, base: str, mode: str
-) -> None:
-    import keras
-
-    from cvcore.catalog import BASES
-    from cvcore.models.transfer import _preprocess
-
-    known = {
-        "mobilenet_v2": keras.applications.mobilenet_v2.preprocess_input,
-        "resnet50": keras.applications.resnet50.preprocess_input,
-        "vgg16": keras.applications.vgg16.preprocess_input,
-    }
-    assert BASES[base].preprocessing == mode
-    inputs = keras.Input((32, 32, 3))
-    model = keras.Model(inputs, _preprocess(inputs, mode))
-    expected = known[base](images())
-    np.testing.assert_allclose(model(images()), expected, atol=1e-4)
-
-
 def test_mobilenet_has_the_documents_parameters_and_takes_real_weights(tensorflow: None) -> None:
     if not WEIGHTS.is_file():
         pytest.skip(f"no pretrained weights at {WEIGHTS}")
