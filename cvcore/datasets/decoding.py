@@ -67,21 +67,40 @@ def decode(data: bytes, *, image_size: int, channels: str, alpha: str) -> Pixels
 
     The whole image is stretched to a square of `image_size` pixels a side.
     """
-    if not data:
-        raise Unusable("empty", "the file has no bytes")
-    try:
+    with _judging(data):
         image, num_bands = _load(data)
         upright = ImageOps.exif_transpose(image)
         flat = _flatten(upright, mode="RGB" if channels == "rgb" else "L", alpha=alpha)
         resized = flat.resize((image_size, image_size), Image.Resampling.BILINEAR)
+    array = np.asarray(resized).reshape(image_size, image_size, -1)
+    return Pixels(array=array, width=upright.width, height=upright.height, channels=num_bands)
+
+
+def decode_whole(data: bytes, *, largest_side: int) -> NDArray[np.uint8]:
+    """Decode one image in its own proportions, as grey values (height, width); raise `Unusable`.
+
+    It is shrunk where a side is longer than `largest_side` pixels; transparency is laid on white.
+    """
+    with _judging(data):
+        image, _ = _load(data)
+        flat = _flatten(ImageOps.exif_transpose(image), mode="L", alpha="white")
+        flat.thumbnail((largest_side, largest_side), Image.Resampling.BILINEAR)
+    return np.asarray(flat)
+
+
+@contextmanager
+def _judging(data: bytes) -> Iterator[None]:
+    """Turn whatever goes wrong in decoding `data` into `Unusable`."""
+    if not data:
+        raise Unusable("empty", "the file has no bytes")
+    try:
+        yield
     except Unusable:
         raise
     except Image.DecompressionBombError:
         raise Unusable("too_many_pixels", _pixel_limit("far too many")) from None
     except Exception as error:  # noqa: BLE001  Pillow's readers raise whatever their parsing trips over
         raise _damage(data, error) from None
-    array = np.asarray(resized).reshape(image_size, image_size, -1)
-    return Pixels(array=array, width=upright.width, height=upright.height, channels=num_bands)
 
 
 def _load(data: bytes) -> tuple[Image.Image, int]:

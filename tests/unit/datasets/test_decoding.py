@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 
-from cvcore.datasets.decoding import decode
+from cvcore.datasets.decoding import decode, decode_whole
 from cvcore.datasets.problems import Unusable
 from tests.pictures import encoded, picture
 
@@ -159,3 +159,17 @@ def test_a_changed_byte_gives_an_image_or_a_reason(kind: str, position: int, val
             assert pixels(bytes(data)).shape == (SIZE, SIZE, 3)
         except Unusable as error:
             assert error.problem.sentence
+
+
+@pytest.mark.parametrize(("side", "shape"), [(100, (20, 40)), (40, (20, 40)), (10, (5, 10))])
+def test_a_whole_image_keeps_its_proportions_and_is_only_ever_shrunk(
+    side: int, shape: tuple[int, int]
+) -> None:
+    wide = encoded(picture(3).resize((40, 20)))
+    assert decode_whole(wide, largest_side=side).shape == shape
+
+
+def test_a_whole_image_is_grey_on_white_or_refused_like_any_other() -> None:
+    assert (decode_whole(flat("RGBA", (0, 0, 0, 0)), largest_side=50) == 255).all()
+    with pytest.raises(Unusable, match="no bytes"):
+        decode_whole(b"", largest_side=50)
