@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 import math
+import re
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import Field, dataclass, field, fields
@@ -20,6 +21,7 @@ from cvcore.toml import KeyPath, key_lines, literal, parse_value, split_key
 
 EXAMPLE = f"cvjobs recipes {DEFAULT_RECIPE}   (a complete example)"
 DOMAIN_KINDS = ("choice", "integer", "uniform", "log")
+_NUMBERS = re.compile(r"[0-9]{1,6}(,[0-9]{1,6})*")
 _TYPE_NAMES = {int: "a whole number", float: "a number", str: "UTF-8 text", bool: "true or false"}
 
 
@@ -90,7 +92,21 @@ def read_draft(source: str | Path | None) -> tuple[Draft, str | None]:
     except OSError as error:
         raise _unreadable(name, error) from None
     places = {key: f"line {number}" for key, number in key_lines(text).items()}
-    return Draft(source=name, values=values, places=places), name if recipe else None
+    draft = Draft(source=name, values=values, places=places)
+    _spread_fine_tune(draft)
+    return draft, name if recipe else None
+
+
+def _spread_fine_tune(draft: Draft) -> None:
+    """Read `training.fine_tune = {at = ...}` as `training.fine_tune_at = ...`."""
+    training = draft.values.get("training")
+    table = training.get("fine_tune") if isinstance(training, Mapping) else None
+    if not isinstance(table, Mapping):
+        return
+    for key, value in table.items():
+        place = draft.place(("training", "fine_tune", key))
+        draft.put(("training", f"fine_tune_{key}"), value, place=place)
+    draft.drop(("training", "fine_tune"))
 
 
 def _unreadable(name: str, error: OSError) -> UsageError:
@@ -109,7 +125,10 @@ def apply_overrides(draft: Draft, overrides: Sequence[str]) -> None:
         key, separator, text = override.partition("=")
         path = split_key(key)
         place = f"--set {key.strip()}"
-        if not separator or not path or ".".join(path) != key.strip():
+        well_formed = separator and path and ".".join(path) == key.strip()
+        if path[:2] == ("training", "fine_tune") and len(path) == 3:
+            path = ("training", f"fine_tune_{path[2]}")
+        if not well_formed:
             draft.problems.append(
                 f"--set {override}: expected key=value, such as training.epochs=5"
             )
@@ -145,12 +164,18 @@ def legal(declaration: Field[Any], value: Any) -> Any:
     limits = declaration.metadata
     if limits["kind"] is float and type(value) is int:
         value = float(value)
+    if limits["numbers"]:
+        value = _as_numbers(value)
     suggestion = ""
     if type(value) is not limits["kind"]:
         is_legal = False
     elif isinstance(value, str) and limits["choices"]:
         is_legal = value in limits["choices"]
         suggestion = did_you_mean(value, limits["choices"])
+    elif isinstance(value, str) and limits["numbers"] and limits["maximum"] is not None:
+        is_legal = _NUMBERS.fullmatch(value) is not None and all(
+            _within_limits(limits, int(number)) for number in value.split(",")
+        )
     elif isinstance(value, str):
         is_legal = _encodable(value)
     else:
@@ -158,6 +183,15 @@ def legal(declaration: Field[Any], value: Any) -> Any:
     if not is_legal:
         raise ValueError(f"expected {_expected(limits)}, received {literal(value)}{suggestion}")
     return value
+
+
+def _as_numbers(value: Any) -> Any:
+    """Write a number, or a list of numbers, as the text that stands for it."""
+    if type(value) is int:
+        return str(value)
+    if isinstance(value, list) and value and all(type(one) is int for one in value):
+        return ",".join(str(one) for one in value)
+    return value.replace(" ", "") if isinstance(value, str) else value
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
@@ -178,6 +212,8 @@ def _expected(limits: Mapping[str, Any]) -> str:
         return "one of " + ", ".join(literal(choice) for choice in limits["choices"])
     text = _TYPE_NAMES[limits["kind"]]
     low, high = limits["minimum"], limits["maximum"]
+    if limits["numbers"] and high is not None:
+        return f"whole numbers from {low} to {high}, one a block, such as [8, 16, 16]"
     if low is not None and high is not None:
         return f"{text} from {low} to {high}"
     if low is not None:

@@ -35,27 +35,48 @@ class Layer:
 
 
 def layers(model: ModelConfig) -> Iterator[Layer]:
-    """Yield the convolutions and poolings of a CNN, in order; a pool of 1 at stride 1 is none."""
-    pool_stride = model.pool_stride or model.pool_size
-    for block in range(1, model.num_blocks + 1):
-        filters = round(model.filters * model.filters_growth ** (block - 1))
+    """Yield the convolutions and poolings of a CNN, in order; a pool of 1 at stride 1 is none.
+
+    Raises `ValueError` where a list names more blocks than there are.
+    """
+    listed = _per_block(model, "filters")
+    kernels = _per_block(model, "kernel_size") or [model.kernel_size] * model.num_blocks
+    pools = _per_block(model, "pool_size") or [model.pool_size] * model.num_blocks
+    for block, (kernel, pool) in enumerate(zip(kernels, pools, strict=True), start=1):
+        grown = round(model.filters * model.filters_growth ** (block - 1))
+        filters = listed[block - 1] if listed else grown
         yield Layer(
             block=block,
             kind="convolution",
             filters=filters,
-            window=model.kernel_size,
+            window=kernel,
             stride=model.conv_stride,
             padding=model.conv_padding,
         )
-        if model.pool_size > 1 or pool_stride > 1:
+        stride = model.pool_stride or pool
+        if pool > 1 or stride > 1:
             yield Layer(
                 block=block,
                 kind="pooling",
                 filters=filters,
-                window=model.pool_size,
-                stride=pool_stride,
+                window=pool,
+                stride=stride,
                 padding=model.pool_padding,
             )
+
+
+def _per_block(model: ModelConfig, name: str) -> list[int]:
+    """Return the numbers of a list, the last one repeated for the blocks that follow it."""
+    text: str | None = getattr(model, f"{name}_per_block")
+    if text is None:
+        return []
+    given = [int(number) for number in text.split(",")]
+    if len(given) > model.num_blocks:
+        raise ValueError(
+            f"model.{name}_per_block has {len(given)} numbers for {model.num_blocks} blocks; "
+            f"give at most one a block, or set model.num_blocks = {len(given)}"
+        )
+    return given + given[-1:] * (model.num_blocks - len(given))
 
 
 def check(model: ModelConfig, *, image_size: int) -> int:

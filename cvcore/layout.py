@@ -104,6 +104,21 @@ def images_claim(fingerprint: str) -> str:
     return f"datasets/{fingerprint}/published.json"
 
 
+def features_about(key: str) -> str:
+    """Name the description of a bank of features."""
+    return f"features/{key}/about.json"
+
+
+def features_shard(key: str, shard: int) -> str:
+    """Name some rows of a bank of features, as one .npy file; counted from 0."""
+    return f"features/{key}/{shard:05d}.npy"
+
+
+def base_weights(name: str) -> str:
+    """Name Keras' own ImageNet weights of a base model, as they were downloaded once."""
+    return f"weights/imagenet/{name}.weights.h5"
+
+
 def probe(name: str) -> str:
     """Name an object written and removed again to try a store out."""
     return f"doctor/{name}"

@@ -108,7 +108,10 @@ class TrialOutcome:
 
     `status` is completed, stopped (by a scheduler) or failed. `seconds` maps the names of `LEDGER`
     to seconds. `validation` is measured with the weights of `best_epoch`. Times are seconds since
-    1970 UTC. `has_model` says that the trial left its model in the store.
+    1970 UTC. `has_model` says that the trial left its model in the store. Of a head trained on
+    cached features, `num_features_computed` counts the rows that this trial had to compute, and
+    `feature_views` the augmented copies of a training image (0: it saw the images as they are);
+    both are None where the whole model was trained. `weights_sha256` names the weights of the base.
     """
 
     status: str
@@ -128,6 +131,9 @@ class TrialOutcome:
     error_type: str | None = None
     error_message: str | None = None
     has_model: bool = False
+    num_features_computed: int | None = None
+    feature_views: int | None = None
+    weights_sha256: str | None = None
     started_at: float = 0.0
     finished_at: float = 0.0
 

@@ -9,9 +9,9 @@ import tempfile
 import time
 import zipfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from cvcore import layout
 from cvcore.card import NO_MODEL_HINT
@@ -33,15 +33,22 @@ PATIENCE_SECONDS = 60.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bench:
-    """What a worker keeps from trial to trial: the data, the store, and who it is."""
+    """What a worker keeps from trial to trial: the data, the store, and who it is.
+
+    `fetch(uri, path)` brings an object of another store to a path. `memo` holds what is slow to
+    make and the next trial may need again.
+    """
 
     dataset: Dataset
     data: DataConfig
     store: Store
     worker: str
     threads: int
+    cache_folder: Path
+    fetch: Callable[[str, Path], None]
     deterministic: bool = False
     use_gpus: bool = True
+    memo: dict[str, Any] = field(default_factory=dict)
 
     def start(self) -> None:
         """Import TensorFlow as this worker was told to."""
@@ -146,3 +153,11 @@ def leave_predictions(
     )
     key = layout.predictions(config.sweep_id, config.trial_id, split, config.attempt)
     patiently(lambda: bench.store.write(key, data))
+
+
+def is_better(new: Evaluation, old: Evaluation, *, objective: str, mode: str) -> bool:
+    """Rank two evaluations by the objective; a tie goes to the lower loss."""
+    sign = 1.0 if mode == "max" else -1.0
+    name = objective.removeprefix("val_")
+    new_rank = (sign * getattr(new, name), -new.loss)
+    return new_rank > (sign * getattr(old, name), -old.loss)

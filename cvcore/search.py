@@ -25,7 +25,8 @@ MAX_COUNTED = 20_000
 # What `cvcore.geometry` looks at.
 _GEOMETRY = (
     "family", "num_blocks", "kernel_size", "conv_stride", "conv_padding", "pool_size",
-    "pool_stride", "pool_padding",
+    "pool_stride", "pool_padding", "kernel_size_per_block", "pool_size_per_block",
+    "filters_per_block",
 )  # fmt: skip
 
 
@@ -177,9 +178,9 @@ class Asha:
 
     FACTOR = 3
 
-    def __init__(self, *, max_epochs: int, mode: str) -> None:
+    def __init__(self, *, max_epochs: int, mode: str, grace: int = 1) -> None:
         self._sign = 1.0 if mode == "max" else -1.0
-        grace = max(1, math.ceil(max_epochs / self.FACTOR**2))
+        grace = max(grace, math.ceil(max_epochs / self.FACTOR**2))
         rungs = []
         while grace < max_epochs:
             rungs.append(grace)

@@ -1,48 +1,15 @@
-"""Everything that can be set, its default and its limits: the sections of a spec, frozen.
+"""Everything that can be set: the sections of a spec, frozen.
 
-Each field says in its metadata what it accepts, so that the spec reader, the hyperparameter columns
-and the documentation all follow from this one place.
+What a field's metadata says is explained in `cvcore.model_settings`, where the largest section is.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
-from typing import Any
 
-from cvcore.catalog import BASES
+from cvcore.model_settings import ModelConfig as ModelConfig
+from cvcore.model_settings import hyper, setting
 from cvcore.spaces import Space, Value
-
-
-def setting(
-    default: Any,
-    doc: str,
-    *,
-    choices: tuple[str, ...] = (),
-    minimum: float | None = None,
-    maximum: float | None = None,
-    kind: type | None = None,
-    optional: bool = False,
-    searchable: bool = False,
-    family: str | None = None,
-    absent: Any = None,
-) -> Any:
-    """Declare a setting: default, meaning, limits.
-
-    `searchable` settings are hyperparameters; `family` limits one to a model family; `absent` is
-    what a trial uses where a condition took the parameter out of it (None: the default).
-    """
-    limits = {
-        "doc": doc,
-        "choices": choices,
-        "minimum": minimum,
-        "maximum": maximum,
-        "kind": kind or type(default),
-        "optional": optional,
-        "searchable": searchable,
-        "family": family,
-        "absent": default if absent is None else absent,
-    }
-    return field(default=default, metadata=limits)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,85 +43,7 @@ class DataConfig:
     )
 
 
-def _hyper(default: Any, doc: str, **limits: Any) -> Any:
-    return setting(default, doc, searchable=True, **limits)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ModelConfig:
-    """A model and the augmentation in front of it; every field is a hyperparameter."""
-
-    family: str = _hyper("cnn", "kind of model", choices=("cnn", "transfer"))
-    num_blocks: int = _hyper(3, "convolution blocks", minimum=1, maximum=8, family="cnn")
-    filters: int = _hyper(
-        16, "filters of the first convolution", minimum=1, maximum=1024, family="cnn"
-    )
-    filters_growth: float = _hyper(
-        2.0,
-        "factor on the filters from block to block",
-        minimum=1.0,
-        maximum=4.0,
-        family="cnn",
-        absent=1.0,
-    )
-    kernel_size: int = _hyper(3, "pixels a side", minimum=1, maximum=15, family="cnn")
-    conv_stride: int = _hyper(1, "convolution stride", minimum=1, maximum=8, family="cnn")
-    conv_padding: str = _hyper(
-        "same", "convolution padding", choices=("same", "valid"), family="cnn"
-    )
-    pool_size: int = _hyper(
-        2, "max-pooling window; 1 is no pooling", minimum=1, maximum=8, family="cnn"
-    )
-    pool_stride: int | None = _hyper(
-        None,
-        "max-pooling stride; the window's size if not set",
-        minimum=1,
-        maximum=8,
-        kind=int,
-        optional=True,
-        family="cnn",
-    )
-    pool_padding: str = _hyper(
-        "valid", "max-pooling padding", choices=("valid", "same"), family="cnn"
-    )
-    base: str = _hyper(
-        "mobilenet_v2", "pretrained base model", choices=tuple(BASES), family="transfer"
-    )
-    weights: str = _hyper(
-        "imagenet", '"imagenet", a path or s3:// object, or "none"', family="transfer"
-    )
-    head: str = _hyper("flatten", "from feature maps to a vector", choices=("flatten", "gap"))
-    dense_units: int = _hyper(
-        64, "units of the hidden dense layer; 0 is none", minimum=0, maximum=8192, absent=0
-    )
-    dropout: float = _hyper(0.0, "fraction dropped", minimum=0.0, maximum=0.95)
-    dropout_at: str = _hyper(
-        "head", "where dropout stands", choices=("head", "blocks", "everywhere")
-    )
-    output: str = _hyper(
-        "softmax", "one logit a class, or one sigmoid logit", choices=("softmax", "sigmoid")
-    )
-    input_scaling: str = _hyper(
-        "unit",
-        "pixels to 0..1, to -1..1, or left at 0..255",
-        choices=("unit", "symmetric", "none"),
-        family="cnn",
-    )
-    augment_flip: str = _hyper(
-        "none", "random mirror images", choices=("none", "horizontal", "vertical", "both")
-    )
-    augment_rotation: float = _hyper(0.0, "largest turn, in full turns", minimum=0.0, maximum=1.0)
-    augment_contrast: float = _hyper(0.0, "largest contrast change", minimum=0.0, maximum=1.0)
-    augment_zoom: float = _hyper(0.0, "largest zoom in or out", minimum=0.0, maximum=0.9)
-    augment_translation: float = _hyper(
-        0.0, "largest shift, in image sides", minimum=0.0, maximum=0.9
-    )
-    augment_crop: float = _hyper(
-        0.0, "side cut off by a random crop, in image sides", minimum=0.0, maximum=0.9
-    )
-    augment_fill: str = _hyper(
-        "reflect", "what fills the margin", choices=("reflect", "constant", "wrap", "nearest")
-    )
+OPTIMIZERS = ("adam", "adamw", "rmsprop", "sgd")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,9 +51,18 @@ class TrainingConfig:
     """How a model is trained."""
 
     epochs: int = setting(10, "passes over the training images at most", minimum=1, maximum=100_000)
-    batch_size: int = _hyper(32, "images a step, over all devices", minimum=1, maximum=65_536)
-    optimizer: str = _hyper("adam", "update rule", choices=("adam", "adamw", "rmsprop", "sgd"))
-    learning_rate: float = _hyper(1e-3, "step size", minimum=1e-8, maximum=10.0)
+    batch_size: int = hyper(32, "images a step, over all devices", minimum=1, maximum=65_536)
+    optimizer: str = hyper("adam", "update rule", choices=OPTIMIZERS)
+    learning_rate: float = hyper(1e-3, "step size", minimum=1e-8, maximum=10.0)
+    optimizer_epsilon: float | None = hyper(
+        None,
+        "keeps a step finite; Keras' own if not set, unused by sgd",
+        minimum=1e-12,
+        maximum=1.0,
+        kind=float,
+        optional=True,
+        since=2,
+    )
     early_stopping_patience: int = setting(
         5, "epochs without a better objective before a trial ends; 0 never", minimum=0
     )
@@ -172,6 +70,40 @@ class TrainingConfig:
         "float32", "arithmetic", choices=("float32", "mixed_float16", "mixed_bfloat16")
     )
     deterministic: bool = setting(False, "repeat bit for bit, at a price in speed")
+    fine_tune_epochs: int = setting(
+        0, "epochs with part of the base unfrozen, after the head's; 0 is none", minimum=0
+    )
+    fine_tune_at: str = hyper(
+        "auto",
+        'first layer of the base that learns: a name, a number from 0, or "auto"',
+        numbers=True,
+        family="transfer",
+        since=2,
+    )
+    fine_tune_learning_rate_factor: float = hyper(
+        0.1, "on the learning rate", minimum=1e-6, maximum=10.0, family="transfer", since=2
+    )
+    fine_tune_optimizer: str | None = hyper(
+        None,
+        "update rule of fine-tuning; the head's if not set",
+        choices=OPTIMIZERS,
+        kind=str,
+        optional=True,
+        family="transfer",
+        since=2,
+    )
+    feature_cache: bool = setting(
+        True, "let a frozen base see every image once, for all trials and later sweeps"
+    )
+    feature_views: int = setting(
+        8, "augmented copies of a training image in the feature cache", minimum=1, maximum=1000
+    )
+
+
+def phases(training: TrainingConfig) -> dict[str, int]:
+    """Map the phases of training, in order, to their epochs at most."""
+    planned = {"train": training.epochs, "fine_tune": training.fine_tune_epochs}
+    return {name: epochs for name, epochs in planned.items() if epochs}
 
 
 OBJECTIVES = {

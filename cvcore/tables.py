@@ -42,6 +42,13 @@ TIME = pa.timestamp("us", tz="UTC")
 
 _TYPES: dict[type, pa.DataType] = {str: TEXT, int: COUNT, float: NUMBER, bool: FLAG}
 
+
+def _hyperparameters(*, since: int) -> dict[str, pa.DataType]:
+    """Map the columns of the hyperparameters that one version of the table brought."""
+    declared = {name: one.metadata for name, one in hyperparameters().items()}
+    return {f"hp_{k}": _TYPES[v["kind"]] for k, v in declared.items() if v["since"] == since}
+
+
 _COLUMNS: dict[str, dict[str, pa.DataType]] = {
     "sweeps": {
         "sweep_id": TEXT,
@@ -98,7 +105,11 @@ _COLUMNS: dict[str, dict[str, pa.DataType]] = {
         "model_uri": TEXT,
         "started_at": TIME,
         "finished_at": TIME,
-        **{f"hp_{name}": _TYPES[one.metadata["kind"]] for name, one in hyperparameters().items()},
+        **_hyperparameters(since=1),
+        "num_features_computed": COUNT,
+        "feature_views": COUNT,
+        "weights_sha256": TEXT,
+        **_hyperparameters(since=2),
     },
     "epochs": {
         "sweep_id": TEXT,

@@ -10,20 +10,21 @@ import math
 import platform
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cvcore import __version__, layout
 from cvcore.card import write_card
 from cvcore.errors import TrialFailed
-from cvcore.records import LEDGER, EpochMetrics, Evaluation, TrialConfig, TrialOutcome
+from cvcore.phases import Phases
+from cvcore.records import LEDGER, EpochMetrics, TrialConfig, TrialOutcome
 from cvcore.scoring import Bench, leave_predictions, patiently
 
 if TYPE_CHECKING:
     from cvcore.training import Trainer
+    from cvcore.training.devices import Placement
 
 
 # The file in a checkpoint that names the trial it was taken of.
@@ -35,18 +36,23 @@ class Progress:
     """What a stretch of training gave.
 
     While `done` is False, `outcome` is how the trial would stand if it were stopped here.
+    `phase_epoch` counts from the start of the phase; `phase_value` is the best objective in it.
     """
 
     epochs: tuple[EpochMetrics, ...]
     outcome: TrialOutcome
     done: bool
+    phase: str = "train"
+    phase_epoch: int = 0
+    phase_value: float | None = None
 
 
 class TrialSession:
     """A trial under way in this process.
 
-    `best_value` is the best objective known when it started: a completed trial that does not beat
-    it leaves no model behind. `waited` maps ledger names to seconds spent before it began.
+    `rungs` maps a phase to its epochs at which to report, None: only at its end. `best_value` is
+    the best objective known when the trial started: one that completes without beating it leaves no
+    model behind. `waited` maps ledger names to seconds spent before it began.
     """
 
     def __init__(
@@ -54,34 +60,44 @@ class TrialSession:
         config: TrialConfig,
         bench: Bench,
         *,
+        rungs: Mapping[str, Sequence[int]] | None = None,
         best_value: float | None = None,
         waited: Mapping[str, float] | None = None,
     ) -> None:
         self.config = config
         self.bench = bench
-        self.trainer: Trainer | None = None
+        self._rungs = rungs or {}
+        self._phases = Phases(config, bench)
         self._best_value = best_value
         self._seconds = dict.fromkeys(LEDGER, 0.0) | dict(waited or {})
         self._started_at = time.time()
         self._paused = time.perf_counter()
-        self._placement = ("", "")
+        self._placement: Placement | None = None
         self._num_loaded = 0
         self._num_reported = 0
 
-    def step(self, *, until_epoch: int, max_seconds: float = math.inf) -> Progress:
-        """Train to `until_epoch` or for about `max_seconds`, whichever ends first."""
+    @property
+    def trainer(self) -> Trainer | None:
+        """The trainer of the present phase, once there is one."""
+        return self._phases.trainer
+
+    def step(self, *, max_seconds: float = math.inf) -> Progress:
+        """Train to the next rung or for about `max_seconds`, whichever ends first.
+
+        The features of a frozen base are computed first; a stretch may end in the middle of them.
+        """
         self._seconds["report"] += time.perf_counter() - self._paused
         try:
-            trainer = self.trainer or self.build()
-            trainer.advance(until_epoch=until_epoch, max_seconds=max_seconds)
-            done = trainer.finished
-            outcome = self._complete(trainer) if done else self._outcome("stopped")
+            done = self._advance(max_seconds)
+            outcome = self._complete() if done else self._outcome("stopped")
         except Exception as error:  # noqa: BLE001  the boundary: a trial's failure is its row
             done, outcome = True, self._failed(error)
         epochs = self.trainer.epochs[self._num_reported :] if self.trainer else []
         self._num_reported = self.epoch
         self._paused = time.perf_counter()
-        return Progress(epochs=tuple(epochs), outcome=outcome, done=done)
+        return Progress(
+            epochs=tuple(epochs), outcome=outcome, done=done, **self._standing(self.trainer)
+        )
 
     @property
     def epoch(self) -> int:
@@ -101,84 +117,81 @@ class TrialSession:
 
         The next `step` reports the loaded epochs too: they may be those of another trial.
         """
-        if any(folder.iterdir()):
-            trainer = self.trainer or self.build()
+        if any(folder.iterdir()) and (trainer := self.build()) is not None:
             from cvcore.training import checkpoint
 
             is_own = (folder / OWNER).read_text() == self.config.trial_id
             checkpoint.load(trainer, folder, is_own=is_own)
             self._num_loaded, self._num_reported = 0 if is_own else self.epoch, 0
 
-    def build(self) -> Trainer:
-        """Seed everything and build the model; the first `step` does it if nobody has."""
+    def build(self, *, max_seconds: float = math.inf) -> Trainer | None:
+        """Seed everything and build the model of the present phase; `step` does it if nobody has.
+
+        None: after `max_seconds` the features of a frozen base are not all there.
+        """
         started = time.perf_counter()
         self.bench.start()
         self._seconds["import"] += time.perf_counter() - started
         import keras
 
-        from cvcore.evaluation import evaluate
-        from cvcore.models import build
-        from cvcore.training import Trainer, choose_strategy
-        from cvcore.training.trainer import Arrays
+        from cvcore.training import choose_strategy
 
-        dataset, config = self.bench.dataset, self.config
-        keras.utils.clear_session()
-        placement = choose_strategy()
-        self._placement = (", ".join(placement.devices), placement.name)
-        indices = dataset.indices
-        validation_labels = dataset.labels[indices["validation"]]
-        try:
-            self.trainer = Trainer(
-                partial(
-                    build,
-                    config.model,
-                    image_size=self.bench.data.image_size,
-                    channels=dataset.images.shape[-1],
-                    num_classes=len(dataset.class_names),
-                    precision=config.training.precision,
-                ),
-                Arrays(
-                    images=dataset.images,
-                    labels=dataset.labels,
-                    train=indices["train"],
-                    validation=indices["validation"],
-                ),
-                config=config.training,
-                seed=config.seed,
-                placement=placement,
-                score=partial(
-                    evaluate,
-                    labels=validation_labels,
-                    class_names=dataset.class_names,
-                    split="validation",
-                ),
-                better=partial(is_better, objective=config.objective, mode=config.mode),
-            )
-        except ValueError as error:
-            raise TrialFailed("invalid_configuration", str(error)) from error
-        return self.trainer
+        if self._placement is None:
+            keras.utils.clear_session()
+            self._placement = choose_strategy()
+        since = time.perf_counter()
+        trainer = self._phases.ready(placement=self._placement, deadline=since + max_seconds)
+        if self.epoch == 0:
+            traced = trainer.seconds["trace"] if trainer else 0.0
+            self._seconds["data"] += time.perf_counter() - since - traced
+        return trainer
 
-    def _complete(self, trainer: Trainer) -> TrialOutcome:
+    def _advance(self, max_seconds: float) -> bool:
+        """Go on for a stretch; tell whether the trial is done."""
+        deadline = time.perf_counter() + max_seconds
+        trainer = self.build(max_seconds=max_seconds)
+        if trainer is None:
+            return False
+        past = trainer.num_past
+        rungs = self._rungs.get(trainer.phase, ())
+        until = next((rung for rung in rungs if rung > self.epoch - past), trainer.config.epochs)
+        left = deadline - time.perf_counter()
+        trainer.advance(until_epoch=past + until, max_seconds=left)
+        return trainer.finished and not self._phases.has_next
+
+    def _standing(self, trainer: Trainer | None) -> dict[str, Any]:
+        """Say where a trial stands within its phase, for those that are compared there."""
+        if trainer is None:
+            return {}
+        in_phase = trainer.epochs[trainer.num_past :]
+        best = max if self.config.mode == "max" else min
+        values = [float(getattr(one, self.config.objective)) for one in in_phase]
+        return {
+            "phase": trainer.phase,
+            "phase_epoch": len(in_phase),
+            "phase_value": best(values, default=None),
+        }
+
+    def _complete(self) -> TrialOutcome:
         """Leave predictions, and the model if it may be the best, in the store."""
         outcome = self._outcome("completed")
         started = time.perf_counter()
         value = outcome.value(self.config.objective)
-        best = trainer.best
+        best = self.trainer.best if self.trainer else None
         if best is not None:
             leave_predictions(self.bench, best.logits, config=self.config, split="validation")
         improves = _improves(value, self._best_value, mode=self.config.mode)
         if improves:
-            trainer.restore_best()
-            self._leave_model(trainer)
+            self._leave_model()
         seconds = dict(outcome.seconds)
         seconds["report"] += time.perf_counter() - started
         return replace(outcome, has_model=improves, seconds=seconds, finished_at=time.time())
 
-    def _leave_model(self, trainer: Trainer) -> None:
+    def _leave_model(self) -> None:
         key = layout.model(self.config.sweep_id, self.config.trial_id)
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder, "model.keras")
-            trainer.model.save(path)
+            self._phases.best_model().save(path)
             write_card(path, self._card())
             patiently(lambda: self.bench.store.upload(key, path))
 
@@ -204,11 +217,13 @@ class TrialSession:
         }
 
     def _outcome(self, status: str) -> TrialOutcome:
+        placement = self._placement
         outcome = TrialOutcome(
             status=status,
             worker=self.bench.worker,
-            device=self._placement[0],
-            strategy=self._placement[1],
+            device=", ".join(placement.devices) if placement else "",
+            strategy=placement.name if placement else "",
+            **self._phases.record(),
             seconds=dict(self._seconds),
             started_at=self._started_at,
             finished_at=time.time(),
@@ -219,15 +234,13 @@ class TrialSession:
         num_trained = len(trainer.epochs) - self._num_loaded
         num_seen = len(self.bench.dataset.indices["train"]) * num_trained
         train_seconds = trainer.seconds["train"]
-        on_gpu = "GPU" in self._placement[0]
+        on_gpu = "GPU" in outcome.device
         best = trainer.best
         return replace(
             outcome,
             epochs_run=len(trainer.epochs),
             best_epoch=best.epoch if best else None,
             validation=best.evaluation if best else None,
-            num_params=trainer.model.count_params(),
-            num_trainable_params=sum(math.prod(w.shape) for w in trainer.model.trainable_weights),
             images_per_second=num_seen / train_seconds if train_seconds > 0 else None,
             seconds={**self._seconds, **trainer.seconds},
             gpu_seconds=sum(trainer.seconds.values()) if on_gpu else 0.0,
@@ -239,14 +252,6 @@ class TrialSession:
         return replace(
             self._outcome("failed"), error_type=kind, error_message=message[:2000], validation=None
         )
-
-
-def is_better(new: Evaluation, old: Evaluation, *, objective: str, mode: str) -> bool:
-    """Rank two evaluations by the objective; a tie goes to the lower loss."""
-    sign = 1.0 if mode == "max" else -1.0
-    name = objective.removeprefix("val_")
-    new_rank = (sign * getattr(new, name), -new.loss)
-    return new_rank > (sign * getattr(old, name), -old.loss)
 
 
 def _improves(value: float | None, best: float | None, *, mode: str) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from cvcore.catalog import BASES
+from cvcore.bases import BASES
 from cvcore.config import check_engine
 from cvcore.draft import EXAMPLE
 from cvcore.errors import ConfigError

@@ -30,6 +30,7 @@ COMMANDS = {
 GROUPS = {
     "data": "jobs.data:app",
     "results": "jobs.results:app",
+    "explain": "jobs.explain:app",
 }
 INTERRUPTED = 130
 

@@ -20,9 +20,12 @@ from cvcore.hyperparameters import resolve
 from cvcore.lake import SweepLog
 from cvcore.records import LEDGER, TrialConfig, TrialOutcome
 from cvcore.search import Asha, Searcher
-from cvcore.settings import SweepSpec
+from cvcore.settings import SweepSpec, phases
 from cvcore.spaces import Domain, Value
 from cvcore.trial import Progress
+
+# The first epochs after unfreezing say little: the rates are low and the base is upset.
+MIN_GRACE = {"fine_tune": 3}
 
 
 @dataclass(slots=True, kw_only=True)
@@ -59,9 +62,12 @@ class SweepDriver:
         self._again: list[TrialState] = []
         self._num_proposed = 0
         self._started = time.monotonic() - seconds_before
-        self._asha: Asha | None = None
+        self._asha: dict[str, Asha] = {}
         if spec.search.scheduler == "asha":
-            self._asha = Asha(max_epochs=spec.training.epochs, mode=self.mode)
+            self._asha = {
+                phase: Asha(max_epochs=epochs, mode=self.mode, grace=MIN_GRACE.get(phase, 1))
+                for phase, epochs in phases(spec.training).items()
+            }
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave nothing to a pickle: Tune snapshots what its callbacks hold, we replay the log."""
@@ -80,13 +86,13 @@ class SweepDriver:
         return {name: parameter.domain for name, parameter in self.spec.space.items()}
 
     @property
-    def rungs(self) -> Sequence[int]:
-        num_epochs = self.spec.training.epochs
-        if self._asha is not None:
-            return (*self._asha.rungs, num_epochs)
+    def rungs(self) -> Mapping[str, Sequence[int]]:
+        planned = phases(self.spec.training)
+        if self._asha:
+            return {name: (*self._asha[name].rungs, last) for name, last in planned.items()}
         if self.spec.search.scheduler == "none":
-            return (num_epochs,)
-        return range(1, num_epochs + 1)
+            return {name: (last,) for name, last in planned.items()}
+        return {name: range(1, last + 1) for name, last in planned.items()}
 
     @property
     def best_value(self) -> float | None:
@@ -98,8 +104,10 @@ class SweepDriver:
             if event["type"] == "trial_created" and event["config"]["attempt"] == 1:
                 self._searcher.suggest()
                 self._num_proposed += 1
-            elif event["type"] == "rung" and self._asha is not None:
-                self._asha.decide(event["trial_id"], event["epoch"], event["value"])
+            elif event["type"] == "rung" and self._asha:
+                epoch = event.get("phase_epoch", event["epoch"])
+                asha = self._asha[event.get("phase", "train")]
+                asha.decide(event["trial_id"], epoch, event["value"])
             elif event["type"] == "trial_finished":
                 outcome = TrialOutcome.from_dict(event["outcome"])
                 index = self.state.trials[event["trial_id"]].config.index
@@ -117,12 +125,19 @@ class SweepDriver:
         return config
 
     def decide(self, trial_id: str, progress: Progress) -> bool:
-        epoch = progress.outcome.epochs_run
-        value = self._value(progress.outcome)
-        if self._asha is None or value is None or epoch not in self._asha.rungs:
+        """Compare a trial with those that were at the same rung of the same phase."""
+        asha, value = self._asha.get(progress.phase), progress.phase_value
+        if asha is None or value is None or progress.phase_epoch not in asha.rungs:
             return True
-        decision = self._asha.decide(trial_id, epoch, value)
-        rung = {"trial_id": trial_id, "epoch": epoch, "value": value, "decision": decision}
+        decision = asha.decide(trial_id, progress.phase_epoch, value)
+        rung = {
+            "trial_id": trial_id,
+            "epoch": progress.outcome.epochs_run,
+            "phase": progress.phase,
+            "phase_epoch": progress.phase_epoch,
+            "value": value,
+            "decision": decision,
+        }
         self._append({"type": "rung", **rung})
         return decision == "continue"
 

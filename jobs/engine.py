@@ -18,7 +18,7 @@ from cvcore.scoring import Bench
 from cvcore.settings import DataConfig, ResourcesConfig
 from cvcore.spaces import Domain
 from cvcore.trial import Progress
-from jobs.wiring import data_source, open_store
+from jobs.wiring import data_source, download, open_store
 
 # How long a worker may train before it reports, however far the next rung is: rows must be
 # readable within 10 s, and an interrupted sweep waits for nothing longer than this plus an epoch.
@@ -29,8 +29,11 @@ class Driver(Protocol):
     """Decide what is tried and record what happened; called from one thread."""
 
     @property
-    def rungs(self) -> Sequence[int]:
-        """Epochs, ascending, at which every trial must report; the last one ends it."""
+    def rungs(self) -> Mapping[str, Sequence[int]]:
+        """Map each phase to its epochs, ascending, at which every trial must report.
+
+        They count from the start of the phase; the last one ends it.
+        """
 
     @property
     def mode(self) -> str:
@@ -105,6 +108,8 @@ class WorkerSetup:
             store=open_store(self.store_uri),
             worker=worker,
             threads=self.threads,
+            cache_folder=Path(self.cache_folder),
+            fetch=download,
             deterministic=self.deterministic,
             use_gpus=self.use_gpus,
         )

@@ -11,6 +11,8 @@ from typing import Annotated, Any, Literal
 import typer
 
 DEFAULT_STORE = "./cvstore"
+# A window, a stride or a condensation that still leaves something of a picture.
+LARGEST_COUNT = 64
 
 
 def _option(name: str, explanation: str, **rest: Any) -> Any:
@@ -22,11 +24,31 @@ def _number_option(name: str, explanation: str) -> Any:
     return _option(name, explanation, metavar="N", parser=_whole_number)
 
 
+def _count_option(name: str, explanation: str) -> Any:
+    return _option(name, explanation, metavar="N", parser=_count)
+
+
+def _count(text: str) -> int:
+    number = _whole_number(text)
+    if not 1 <= number <= LARGEST_COUNT:
+        raise typer.BadParameter(f"expected 1 to {LARGEST_COUNT}, received {number}")
+    return number
+
+
 def _whole_number(text: str) -> int:
     try:
         return int(text)
     except ValueError:
         raise typer.BadParameter(f"expected a whole number, received {text!r}") from None
+
+
+def _probability(text: str) -> float:
+    try:
+        if 0 <= float(text) <= 1:
+            return float(text)
+    except ValueError:
+        pass
+    raise typer.BadParameter(f"expected a probability from 0 to 1, received {text!r}")
 
 
 StoreOption = Annotated[
@@ -53,6 +75,31 @@ SplitOption = Annotated[
         "split",
         "train, validation, test or all; default: test if there is one, else all.",
         metavar="SPLIT",
+    ),
+]
+ThresholdOption = Annotated[
+    float | None,
+    _option(
+        "threshold",
+        "Two classes: predict the second where its probability is above this; default: 0.5.",
+        metavar="P",
+        parser=_probability,
+    ),
+]
+MistakesOption = Annotated[
+    str | None,
+    _option("mistakes", "Write the wrong predictions: a .csv or .parquet file.", metavar="URI"),
+]
+GalleryOption = Annotated[
+    str | None,
+    _option("gallery", "Write a picture of the surest wrong predictions: .png.", metavar="URI"),
+]
+FiguresOption = Annotated[
+    str | None,
+    _option(
+        "figures",
+        "Write confusion, reliability and threshold curve as one picture: .png or .svg.",
+        metavar="URI",
     ),
 ]
 SetOption = Annotated[
@@ -92,6 +139,33 @@ SpecOption = Annotated[
     _option("spec", "A TOML file or recipe: its [data] and [model] are shown.", metavar="SPEC"),
 ]
 
+ImageOption = Annotated[
+    str | None, _option("image", "An image file to explain it with.", metavar="FILE")
+]
+KernelOption = Annotated[
+    str,
+    _option(
+        "kernel", "edge, blur, bottom-sobel, emboss, sharpen, or rows of numbers.", metavar="KERNEL"
+    ),
+]
+StrideOption = Annotated[int, _count_option("stride", "Stride of the convolution.")]
+PaddingOption = Annotated[
+    Literal["valid", "same"], _option("padding", "Padding of the convolution.")
+]
+PoolOption = Annotated[int, _count_option("pool", "Window of the max pooling; 1 is none.")]
+PoolStrideOption = Annotated[
+    int | None, _count_option("pool-stride", "Stride of the max pooling; default: its window.")
+]
+PoolPaddingOption = Annotated[
+    Literal["valid", "same"], _option("pool-padding", "Padding of the max pooling.")
+]
+CondensationOption = Annotated[
+    int, _count_option("condensation", "Convolution stride times pool stride to compare.")
+]
+PictureOption = Annotated[
+    str | None, _option("output", "The picture: a .png or .svg file.", metavar="FILE")
+]
+
 SpecArgument = Annotated[
     str | None,
     typer.Argument(metavar="SPEC", help="A TOML file or the name of a recipe.", show_default=False),
@@ -102,6 +176,14 @@ RequiredSpecArgument = Annotated[
 SweepIdArgument = Annotated[
     str | None,
     typer.Argument(metavar="SWEEP_ID", help="A sweep; default: the newest.", show_default=False),
+]
+KernelArgument = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="KERNEL",
+        help="A name, or rows of numbers separated by /; default: all that have a name.",
+        show_default=False,
+    ),
 ]
 TrialIdArgument = Annotated[str, typer.Argument(metavar="TRIAL_ID", help="A trial.")]
 ModelArgument = Annotated[

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 import typer
 
-from cvcore.catalog import recipe_names, recipe_path
+from cvcore.catalog import recipe_figures, recipe_names, recipe_path
 from cvcore.draft import did_you_mean
 from cvcore.errors import UsageError
 from jobs.adapters.console import Console
@@ -27,11 +28,12 @@ def recipes(
         console.result({"name": name, "toml": text}, lambda: console.text(text.rstrip("\n")))
         console.hint(f"cvjobs sweep {name}")
         return
-    listed = [_describe(one) for one in recipe_names()]
+    figures = recipe_figures()
+    listed = [_describe(one, figures.get(one, {})) for one in recipe_names()]
 
     def show() -> None:
-        rows = [(one["name"], one["summary"]) for one in listed]
-        console.table("Recipes", ["name", "summary"], rows)
+        columns = ["name", "what", "parameters", "documented", "measured"]
+        console.table("Recipes", columns, [_row(one) for one in listed])
 
     console.result({"recipes": listed}, show)
     console.hint(f"cvjobs recipes {listed[0]['name']} > my.toml")
@@ -48,15 +50,36 @@ def _read(name: str) -> str:
     return path.read_text(encoding="utf-8")
 
 
-def _describe(name: str) -> dict[str, Any]:
-    """Describe a recipe; the counts and figures are None where it is a space, not one model."""
+def _describe(name: str, figures: Mapping[str, Any]) -> dict[str, Any]:
+    """Describe a recipe; what is not known of it, or is not one number, is None."""
     first_line = _read(name).partition("\n")[0]
     return {
         "name": name,
         "summary": first_line.removeprefix("#").strip(),
-        "source": None,
-        "num_params": None,
-        "num_trainable_params": None,
-        "documented": None,
-        "measured": None,
+        "source": figures.get("source"),
+        "num_params": figures.get("num_params"),
+        "num_trainable_params": figures.get("num_trainable_params"),
+        "num_trainable_params_fine_tuning": figures.get("num_trainable_params_fine_tuning"),
+        "documented": figures.get("documented"),
+        "measured": figures.get("measured"),
     }
+
+
+def _row(recipe: Mapping[str, Any]) -> list[str]:
+    num_params = recipe["num_params"]
+    return [
+        recipe["name"],
+        recipe["summary"],
+        "" if num_params is None else f"{num_params:,}",
+        _score(recipe["documented"]),
+        _score(recipe["measured"]),
+    ]
+
+
+def _score(score: Mapping[str, Any] | None) -> str:
+    """Write a score with its spread, such as `F1 0.79-0.92`; the metric's split is in the JSON."""
+    if score is None:
+        return ""
+    metric = "F1" if "f1" in score["metric"] else "accuracy"
+    ends = dict.fromkeys(f"{score[end]:.3f}" for end in ("low", "high"))
+    return f"{metric} {'-'.join(ends)}"

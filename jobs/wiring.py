@@ -62,23 +62,39 @@ class OutputFile:
     store: Store
     key: str
 
+    @property
+    def uri(self) -> str:
+        return f"{self.store.uri}/{self.key}"
+
     def write(self, data: bytes) -> None:
         """Write it whole or not at all; an older one is replaced."""
         self.store.write(self.key, data)
 
 
-def open_file(uri: str, *, suffix: str) -> OutputFile:
-    """Name a file to be written, local or `s3://`; raises `UsageError` for another suffix."""
+def open_file(uri: str, *, suffix: str | tuple[str, ...], option: str = "--output") -> OutputFile:
+    """Name a file to be written, local or `s3://`; raises `UsageError` for another suffix.
+
+    `option` is where the user named it.
+    """
     if not uri.endswith(suffix):
+        allowed = (suffix,) if isinstance(suffix, str) else suffix
+        name = uri.rpartition("/")[2].partition(".")[0] or "result"
         raise UsageError(
-            f"--output names a {suffix} file, received {uri!r}",
-            hint=f"--output {uri.rpartition('/')[2].partition('.')[0] or 'result'}{suffix}",
+            f"{option} names a {' or '.join(allowed)} file, received {uri!r}",
+            hint=f"{option} {name}{allowed[0]}",
         )
     if "://" not in uri:
         path = Path(uri).expanduser().absolute()
         return OutputFile(store=open_store(str(path.parent)), key=path.name)
     bucket, _, key = uri.partition("://")[2].partition("/")
     return OutputFile(store=open_store(f"s3://{bucket}"), key=key)
+
+
+def download(uri: str, path: Path) -> None:
+    """Bring one `s3://` object to a path; raises `UsageError`, `StoreError`."""
+    scheme, _, rest = uri.partition("://")
+    bucket, _, key = rest.partition("/")
+    open_store(f"{scheme}://{bucket}").download(key, path)
 
 
 def data_source(uri: str) -> Source:

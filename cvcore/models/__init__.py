@@ -1,11 +1,13 @@
 """Model families: `build(config, ...)` gives a Keras model that ends in logits.
 
 To add a family: write `<family>.py` with a `build` of the same signature, name it in `FAMILIES`,
-and give its hyperparameters in `cvcore.settings.ModelConfig`.
+and give its hyperparameters in `cvcore.model_settings.ModelConfig`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
 
 import keras
@@ -27,15 +29,66 @@ def build(
     num_classes) float32, or (batch, 1) with `output = "sigmoid"`. Initial weights follow Keras'
     global seed. Raises `ValueError` for what does not fit.
     """
-    if config.output == "sigmoid" and num_classes != 2:
-        raise ValueError(f'output = "sigmoid" needs 2 classes, the data has {num_classes}')
-    previous = keras.config.dtype_policy()
-    keras.config.set_dtype_policy(precision)
-    try:
+    _check_output(config, num_classes=num_classes)
+    with _computing_in(precision):
         family = import_module(FAMILIES[config.family])
         model: keras.Model = family.build(
             config, image_size=image_size, channels=channels, num_classes=num_classes
         )
+    return model
+
+
+def frozen_base(
+    config: ModelConfig, *, image_size: int, channels: int, precision: str
+) -> keras.Model:
+    """Build the base of a transfer model with its weights; raises `ValueError` as `build` does."""
+    from cvcore.models.pretrained import check, load_base
+
+    check(config, image_size=image_size, channels=channels)
+    with _computing_in(precision):
+        return load_base(config, image_size=image_size)
+
+
+def build_extractor(config: ModelConfig, base: keras.Model, *, precision: str) -> keras.Model:
+    """Build the frozen part of a transfer model: images 0..255 to what its head takes in."""
+    from cvcore.models import transfer
+
+    with _computing_in(precision):
+        return transfer.extractor(config, base)
+
+
+def build_head(
+    config: ModelConfig, *, feature_shape: tuple[int, ...], num_classes: int, precision: str
+) -> keras.Model:
+    """Build the part of a transfer model behind `build_extractor`; it ends in logits."""
+    from cvcore.models import transfer
+
+    _check_output(config, num_classes=num_classes)
+    with _computing_in(precision):
+        return transfer.build_head(config, feature_shape=feature_shape, num_classes=num_classes)
+
+
+def build_around(
+    config: ModelConfig, base: keras.Model, head: keras.Model, *, precision: str
+) -> keras.Model:
+    """Join a base and a head from `build_head` to the model that `build` would give."""
+    from cvcore.models import transfer
+
+    with _computing_in(precision):
+        return transfer.around(config, base, head)
+
+
+@contextmanager
+def _computing_in(precision: str) -> Iterator[None]:
+    """Build layers of one dtype policy."""
+    previous = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(precision)
+    try:
+        yield
     finally:
         keras.config.set_dtype_policy(previous)
-    return model
+
+
+def _check_output(config: ModelConfig, *, num_classes: int) -> None:
+    if config.output == "sigmoid" and num_classes != 2:
+        raise ValueError(f'output = "sigmoid" needs 2 classes, the data has {num_classes}')

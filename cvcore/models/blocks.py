@@ -23,6 +23,10 @@ def augmentation(config: ModelConfig) -> list[keras.layers.Layer]:
         found.append(layers.RandomRotation(config.augment_rotation, fill_mode=fill))
     if config.augment_zoom:
         found.append(layers.RandomZoom(config.augment_zoom, fill_mode=fill))
+    if config.augment_height or config.augment_width:
+        # Keras 3 has no RandomHeight and RandomWidth: at a fixed size a stretch along one axis is
+        # a zoom along it.
+        found.append(layers.RandomZoom(config.augment_height, config.augment_width, fill_mode=fill))
     if config.augment_translation:
         shift = config.augment_translation
         found.append(layers.RandomTranslation(shift, shift, fill_mode=fill))
@@ -32,6 +36,8 @@ def augmentation(config: ModelConfig) -> list[keras.layers.Layer]:
         found.append(layers.RandomZoom((-cut, -cut), fill_mode=fill))
     if config.augment_contrast:
         found.append(layers.RandomContrast(config.augment_contrast, value_range=(0, 255)))
+    if config.augment_brightness:
+        found.append(layers.RandomBrightness(config.augment_brightness, value_range=(0, 255)))
     return found
 
 

@@ -23,6 +23,7 @@ def build(config: ModelConfig, *, image_size: int, channels: int, num_classes: i
 def _blocks(config: ModelConfig) -> list[keras.layers.Layer]:
     drops = config.dropout > 0 and config.dropout_at in ("blocks", "everywhere")
     parts: list[keras.layers.Layer] = []
+    after_last_pool = 0
     for layer in geometry.layers(config):
         if layer.kind == "convolution":
             if drops and parts:
@@ -40,6 +41,9 @@ def _blocks(config: ModelConfig) -> list[keras.layers.Layer]:
             parts.append(
                 layers.MaxPooling2D(layer.window, strides=layer.stride, padding=layer.padding)
             )
+            after_last_pool = len(parts)
     if drops:
         parts.append(layers.Dropout(config.dropout))
+    if config.dropout > 0 and config.dropout_at == "last_pool":
+        parts.insert(after_last_pool or len(parts), layers.Dropout(config.dropout))
     return parts

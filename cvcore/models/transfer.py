@@ -1,67 +1,101 @@
-"""The transfer family: a frozen pretrained base in inference mode, and a head.
+"""The transfer family: a pretrained base in inference mode, and a head.
 
 The preprocessing belongs to the base and stands inside the model, so that it cannot be mismatched.
+The head is made before the base: its initial weights then depend on the seed alone, whether or not
+a base is built beside it, which is what lets a head train on cached features.
 """
 
 from __future__ import annotations
 
-import warnings
-from pathlib import Path
-
 import keras
-from keras import layers
 
-from cvcore.catalog import BASES
+from cvcore.bases import BASES
+from cvcore.draft import did_you_mean
 from cvcore.models.blocks import augmentation, chain, head
+from cvcore.models.preprocessing import preprocess
+from cvcore.models.pretrained import check, load_base
 from cvcore.settings import ModelConfig
-
-# ImageNet means of the "caffe" mode, in BGR order; values of `keras.applications.imagenet_utils`.
-CAFFE_MEANS_BGR = (103.939, 116.779, 123.68)
 
 
 def build(config: ModelConfig, *, image_size: int, channels: int, num_classes: int) -> keras.Model:
     """Build base and head; raise `ValueError` for a size, channels or weights that do not fit."""
-    known = BASES[config.base]
-    if channels != 3:
-        raise ValueError(f'{config.base} needs data.channels = "rgb", received "grayscale"')
-    if image_size < known.minimum_size:
+    check(config, image_size=image_size, channels=channels)
+    random_layers, parts = augmentation(config), head(config, num_classes=num_classes)
+    base = load_base(config, image_size=image_size)
+    return assemble(config, base, random_layers=random_layers, head_layers=parts)
+
+
+def assemble(
+    config: ModelConfig,
+    base: keras.Model,
+    *,
+    random_layers: list[keras.layers.Layer],
+    head_layers: list[keras.layers.Layer],
+) -> keras.Model:
+    """Join augmentation, preprocessing, base and head to a model of images 0..255."""
+    inputs = keras.Input(base.input_shape[1:], name="image")
+    outputs = chain(inputs, random_layers)
+    # In inference mode even where it learns: its statistics of a batch stay those of ImageNet.
+    outputs = base(_prepared(config, outputs), training=False)
+    return keras.Model(inputs, chain(outputs, head_layers), name=config.base)
+
+
+def extractor(config: ModelConfig, base: keras.Model) -> keras.Model:
+    """Build what a frozen base makes of images 0..255: what the head's own layers take in.
+
+    Its outputs are pooled vectors (batch, features) where the head begins with a global average,
+    else feature maps (batch, height, width, features).
+    """
+    inputs = keras.Input(base.input_shape[1:], name="image")
+    outputs = base(_prepared(config, inputs), training=False)
+    if config.head == "gap":
+        outputs = keras.layers.GlobalAveragePooling2D()(outputs)
+    return keras.Model(inputs, outputs, name="extractor")
+
+
+def build_head(
+    config: ModelConfig, *, feature_shape: tuple[int, ...], num_classes: int
+) -> keras.Model:
+    """Build the head alone, over the outputs of `extractor`.
+
+    Its initial weights are those that `build` gives the same head after the same seed.
+    """
+    augmentation(config)  # draws its seeds first, as in `build`
+    parts = head(config, num_classes=num_classes)
+    inputs = keras.Input(feature_shape, name="features")
+    return keras.Model(inputs, chain(inputs, parts[1:] if config.head == "gap" else parts))
+
+
+def _prepared(config: ModelConfig, pixels: keras.KerasTensor) -> keras.KerasTensor:
+    mode = BASES[config.base].preprocessing if config.preprocessing == "matched" else "none"
+    return preprocess(pixels, mode)
+
+
+def around(config: ModelConfig, base: keras.Model, head_model: keras.Model) -> keras.Model:
+    """Build the whole model around a head that was trained on features; it keeps its weights."""
+    first = [keras.layers.GlobalAveragePooling2D()] if config.head == "gap" else []
+    parts = [*first, *head_model.layers[1:]]
+    return assemble(config, base, random_layers=augmentation(config), head_layers=parts)
+
+
+def unfreeze(model: keras.Model, *, base: str, at: str) -> None:
+    """Let a built model's base learn from a layer on; compile it afterwards.
+
+    `at` is a layer's name, its number from 0, or "auto", the boundary of `cvcore.bases`. Batch
+    normalisation stays in inference mode (`assemble`). Raises `ValueError` for no such layer.
+    """
+    inner = next(layer for layer in model.layers if isinstance(layer, keras.Model))
+    names = [layer.name for layer in inner.layers]
+    wanted = BASES[base].fine_tune_at if at == "auto" else at
+    if wanted.isdecimal() and int(wanted) < len(names):
+        first = int(wanted)
+    elif wanted in names:
+        first = names.index(wanted)
+    else:
         raise ValueError(
-            f"{config.base} needs data.image_size >= {known.minimum_size}, received {image_size}"
+            f"training.fine_tune.at: {base} has the layers 0 ({names[0]}) to {len(names) - 1} "
+            f"({names[-1]}), received {at!r}{did_you_mean(wanted, names)}"
         )
-    base = getattr(keras.applications, known.builder)(
-        include_top=False,
-        weights="imagenet" if config.weights == "imagenet" else None,
-        input_shape=(image_size, image_size, channels),
-    )
-    if config.weights not in ("imagenet", "none"):
-        _load(base, Path(config.weights))
-    base.trainable = False
-    inputs = keras.Input((image_size, image_size, channels), name="image")
-    outputs = chain(inputs, augmentation(config))
-    outputs = base(_preprocess(outputs, known.preprocessing), training=False)
-    outputs = chain(outputs, head(config, num_classes=num_classes))
-    return keras.Model(inputs, outputs, name=config.base)
-
-
-def _preprocess(pixels: keras.KerasTensor, mode: str) -> keras.KerasTensor:
-    if mode == "tf":
-        return layers.Rescaling(1 / 127.5, offset=-1)(pixels)
-    if mode == "caffe":
-        reversed_channels = pixels[..., ::-1]
-        shift = layers.Normalization(mean=CAFFE_MEANS_BGR, variance=(1.0, 1.0, 1.0))
-        shifted: keras.KerasTensor = shift(reversed_channels)
-        return shifted
-    raise ValueError(f"unknown preprocessing {mode!r}")
-
-
-def _load(base: keras.Model, path: Path) -> None:
-    if not path.is_file():
-        raise ValueError(f"model.weights: no file {str(path)!r}")
-    try:
-        with warnings.catch_warnings():
-            # Keras only warns of layers that it leaves at their random weights.
-            warnings.simplefilter("error", UserWarning)
-            base.load_weights(str(path))
-    except (ValueError, OSError, UserWarning) as error:
-        reason = str(error).splitlines()[0]
-        raise ValueError(f"the weights in {path.name} do not fit {base.name}: {reason}") from error
+    inner.trainable = True
+    for layer in inner.layers[:first]:
+        layer.trainable = False

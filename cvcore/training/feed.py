@@ -5,6 +5,7 @@ Measured on one core at 96x96: 100,000 images/s here, 2,700 for decoding JPEGs e
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -15,8 +16,8 @@ import tensorflow as tf
 INFERENCE_PIXELS = 2**22
 
 
-def as_tensor(images: npt.NDArray[np.uint8]) -> tf.Tensor:
-    """Wrap images (n, height, width, channels) uint8 as a tensor, sharing memory where possible.
+def as_tensor(images: npt.NDArray[np.uint8] | npt.NDArray[np.float32]) -> tf.Tensor:
+    """Wrap images or features (n, ...) as a tensor, sharing memory where possible.
 
     A copy-on-write memory map (`mmap_mode="c"`) is shared: all processes of a node then hold the
     decoded dataset once. Others are copied.
@@ -57,8 +58,8 @@ def training_batches(
 def inference_batches(
     images: npt.NDArray[np.uint8] | tf.Tensor, indices: npt.NDArray[np.int64]
 ) -> Iterator[tf.Tensor]:
-    """Yield float32 images in the order of `indices`, as many at once as memory allows."""
-    pixels = int(images.shape[1]) * int(images.shape[2])
+    """Yield float32 images or features in the order of `indices`, as many as memory allows."""
+    pixels = math.prod(int(side) for side in images.shape[1:3])
     batch_size = max(1, min(256, INFERENCE_PIXELS // pixels))
     for start in range(0, len(indices), batch_size):
         chosen = indices[start : start + batch_size]

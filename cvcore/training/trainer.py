@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import keras
@@ -47,19 +47,42 @@ class Best:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Arrays:
-    """What a trial learns from; images (n, size, size, channels) uint8, labels (n,) int32."""
+    """What a trial learns from, one example a row.
 
-    images: npt.NDArray[np.uint8]
+    `images` is uint8 (n, size, size, channels), or float32 features (n, ...); `labels` int32 (n,).
+    `train` (num_views, num_train) int64 holds rows: epoch after epoch takes the next view, and the
+    first one again after the last. `validation` (num_validation,) int64.
+    """
+
+    images: npt.NDArray[np.uint8] | npt.NDArray[np.float32]
     labels: npt.NDArray[np.int32]
     train: npt.NDArray[np.int64]
     validation: npt.NDArray[np.int64]
+
+    def rows(self, epoch: int) -> npt.NDArray[np.int64]:
+        """Return the rows of an epoch, counted from 1."""
+        view: npt.NDArray[np.int64] = self.train[(epoch - 1) % len(self.train)]
+        return view
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Past:
+    """What a phase of training begins with: what the one before it left.
+
+    `best.weights` are those of the model that this phase trains.
+    """
+
+    epochs: tuple[EpochMetrics, ...] = ()
+    best: Best | None = None
+    seconds: Mapping[str, float] = field(default_factory=dict)
 
 
 class Trainer:
     """Train one model epoch by epoch and remember its best weights.
 
     `score` turns validation logits into an `Evaluation` and `better(new, old)` ranks two of them.
-    After every epoch `epochs` has one more entry.
+    After every epoch `epochs` has one more entry. A later phase goes on from the `past`, whose
+    epochs count: `config.epochs` is the last epoch of this phase.
     """
 
     def __init__(
@@ -72,12 +95,17 @@ class Trainer:
         placement: Placement,
         score: Callable[[npt.NDArray[np.float32]], Evaluation],
         better: Callable[[Evaluation, Evaluation], bool],
+        phase: str = "train",
+        past: Past | None = None,
     ) -> None:
         started = time.perf_counter()
+        past = past or Past()
         self.config = config
-        self.epochs: list[EpochMetrics] = []
-        self.best: Best | None = None
-        self.seconds = {"trace": 0.0, "train": 0.0, "eval": 0.0}
+        self.phase = phase
+        self.num_past = len(past.epochs)
+        self.epochs: list[EpochMetrics] = list(past.epochs)
+        self.best = past.best
+        self.seconds = {"trace": 0.0, "train": 0.0, "eval": 0.0, **past.seconds}
         self._arrays = arrays
         self._seed = seed
         self._score, self._better = score, better
@@ -97,7 +125,8 @@ class Trainer:
         """Tell whether the epochs are used up or patience has run out."""
         done = len(self.epochs)
         patience = self.config.early_stopping_patience
-        stale = self.best is not None and patience > 0 and done - self.best.epoch >= patience
+        since = max(self.best.epoch, self.num_past) if self.best else done
+        stale = patience > 0 and done - since >= patience
         return done >= self.config.epochs or stale
 
     def advance(self, *, until_epoch: int, max_seconds: float = math.inf) -> list[EpochMetrics]:
@@ -107,20 +136,21 @@ class Trainer:
         or when `finished`. Raises `TrialFailed` when the loss is no longer a number.
         """
         first = len(self.epochs)
-        train = self._arrays.train
-        most = max(1, MAX_ORDERED_IMAGES // len(train))
+        rows = self._arrays.rows
+        num_train = self._arrays.train.shape[1]
+        most = max(1, MAX_ORDERED_IMAGES // num_train)
         last = min(until_epoch, self.config.epochs, first + most)
         if self.finished or last <= first:
             return []
         orders = np.stack(
-            [epoch_order(train, seed=self._seed, epoch=e) for e in range(first + 1, last + 1)]
+            [epoch_order(rows(e), seed=self._seed, epoch=e) for e in range(first + 1, last + 1)]
         )
         batch_size = self.config.batch_size
         self.model.fit(
             training_batches(self._images, self._labels, orders=orders, batch_size=batch_size),
             initial_epoch=first,
             epochs=last,
-            steps_per_epoch=math.ceil(len(train) / batch_size),
+            steps_per_epoch=math.ceil(num_train / batch_size),
             shuffle=False,  # the order is in the batches already
             callbacks=[_AfterEpoch(self, deadline=time.perf_counter() + max_seconds)],
             verbose=0,
@@ -153,6 +183,7 @@ class Trainer:
         self.seconds["eval"] += time.perf_counter() - started
         metrics = EpochMetrics(
             epoch=epoch,
+            phase=self.phase,
             loss=loss,
             accuracy=float(logs["accuracy"]),
             val_loss=evaluation.loss,
@@ -175,7 +206,7 @@ class _AfterEpoch(keras.callbacks.Callback):  # type: ignore[misc]
         self._started = time.perf_counter()
         self._epoch_started = self._started
         # The first step of a trainer carries tracing and compilation; later stretches reuse both.
-        self._tracing = not trainer.epochs
+        self._tracing = len(trainer.epochs) == trainer.num_past
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         # A stretch starts with `fit` itself: its set-up is part of its first epoch's price.
@@ -199,7 +230,10 @@ class _AfterEpoch(keras.callbacks.Callback):  # type: ignore[misc]
 
 def _compilation(model: keras.Model, config: TrainingConfig) -> dict[str, Any]:
     """Choose loss and accuracy from the number of logits the model ends in."""
-    optimizer = OPTIMIZERS[config.optimizer](learning_rate=config.learning_rate)
+    options = {"learning_rate": config.learning_rate}
+    if config.optimizer_epsilon is not None and config.optimizer != "sgd":
+        options["epsilon"] = config.optimizer_epsilon
+    optimizer = OPTIMIZERS[config.optimizer](**options)
     if model.output_shape[-1] == 1:
         loss: keras.losses.Loss = keras.losses.BinaryCrossentropy(from_logits=True)
         accuracy = keras.metrics.BinaryAccuracy(name="accuracy", threshold=0.0)

@@ -35,14 +35,15 @@ class InlineEngine:
 
     def _run(self, config: TrialConfig, driver: Driver) -> None:
         session = TrialSession(
-            config, self._bench, best_value=driver.best_value, waited=self._waited
+            config,
+            self._bench,
+            rungs=driver.rungs,
+            best_value=driver.best_value,
+            waited=self._waited,
         )
         self._waited = {}
-        epoch = 0
         while True:
-            until = next(rung for rung in driver.rungs if rung > epoch)
-            progress = session.step(until_epoch=until, max_seconds=REPORT_SECONDS)
-            epoch = progress.outcome.epochs_run
+            progress = session.step(max_seconds=REPORT_SECONDS)
             goes_on = not progress.done and driver.decide(config.trial_id, progress)
             driver.record(config, progress, stopped=not goes_on)
             if not goes_on or driver.interrupted:

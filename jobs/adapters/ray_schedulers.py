@@ -48,7 +48,7 @@ class Population(PopulationBasedTraining):  # type: ignore[misc]
 
 def own_scheduler(name: str, driver: Driver) -> TrialScheduler:
     """Build Tune's scheduler over the driver's last rung."""
-    num_epochs = driver.rungs[-1]
+    num_epochs = driver.rungs["train"][-1]
     if name == "hyperband":
         return HyperBandScheduler(
             time_attr="epoch", metric="value", mode=driver.mode, max_t=num_epochs

@@ -49,9 +49,7 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
         return True
 
     def step(self) -> dict[str, Any]:
-        epoch = self._session.epoch
-        until = next((rung for rung in self._rungs if rung > epoch), self._rungs[-1])
-        progress = self._session.step(until_epoch=until, max_seconds=REPORT_SECONDS)
+        progress = self._session.step(max_seconds=REPORT_SECONDS)
         self._idle_since = time.perf_counter()
         value = progress.outcome.value(self._session.config.objective)
         return {
@@ -69,10 +67,13 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
 
     def _begin(self, config: dict[str, Any], *, waited: dict[str, float]) -> None:
         trial = _trial_of(config)
-        self._rungs: list[int] = config["rungs"]
         self._worst = float("-inf") if trial.mode == "max" else float("inf")
         self._session = TrialSession(
-            trial, self._bench, best_value=config["best_value"], waited=waited
+            trial,
+            self._bench,
+            rungs=config["rungs"],
+            best_value=config["best_value"],
+            waited=waited,
         )
 
 
@@ -141,7 +142,7 @@ class Proposals(Searcher):  # type: ignore[misc]
             **config.drawn,
             "trial": config.to_dict(),
             "setup": self._setup,
-            "rungs": list(self._driver.rungs),
+            "rungs": {phase: list(epochs) for phase, epochs in self._driver.rungs.items()},
             "best_value": self._driver.best_value,
         }
 

@@ -17,7 +17,7 @@ from jobs.cli import COMMANDS, GROUPS, main
 ROOT = Path(__file__).parents[2]
 HEAVY = {
     *("boto3", "duckdb", "keras", "keras_tuner", "numpy", "optuna", "PIL", "pyarrow", "ray"),
-    *("rich", "tensorflow"),
+    *("matplotlib", "rich", "tensorflow"),
 }
 
 
@@ -90,7 +90,7 @@ def test_every_command_can_be_read_by_a_program(
     assert "--quiet" in printed
 
 
-@pytest.mark.parametrize("typed", [[], ["data"], ["results"]], ids=str)
+@pytest.mark.parametrize("typed", [[], ["data"], ["explain"], ["results"]], ids=str)
 def test_a_command_that_is_cut_off_shows_what_could_follow(
     typed: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -206,7 +206,7 @@ def test_a_keyboard_interrupt_exits_130(
 def test_an_interrupt_inside_a_running_command_exits_130() -> None:
     code = (
         "import sys, jobs.recipes as r\n"
-        "def stop(name): raise KeyboardInterrupt\n"
+        "def stop(*given): raise KeyboardInterrupt\n"
         "r._describe = stop\n"
         "from jobs.cli import main\n"
         "sys.exit(main(['recipes']))"

@@ -105,7 +105,7 @@ def test_a_replayed_driver_remembers_its_rungs(store: LocalStore) -> None:
         log.save()
     with resumed(store) as log:
         driver = driver_of(log)
-        assert driver.rungs == (1, 3, 9)
+        assert driver.rungs == {"train": (1, 3, 9)}
         config = proposed(driver)
         assert not driver.decide(config.trial_id, reached(1, 0.1))
         assert driver.decide(config.trial_id, reached(2, 0.1))  # no rung

@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from cvcore import scoring
 from cvcore.errors import StoreError, TrialFailed
 from cvcore.records import Evaluation
-from cvcore.scoring import Bench, patiently
+from cvcore.scoring import Bench, is_better, patiently
 from cvcore.settings import DataConfig
 from cvcore.store import LocalStore
-from cvcore.trial import TrialSession, is_better
+from cvcore.trial import TrialSession
 from tests import sweeps
 
 scores = st.builds(
@@ -55,10 +55,12 @@ def failing(tmp_path: Path, error: Exception) -> TrialSession:
         store=LocalStore(str(tmp_path)),
         worker="here:1",
         threads=1,
+        cache_folder=tmp_path,
+        fetch=lambda uri, path: None,
     )
     session = TrialSession(sweeps.config(0), bench, waited={"data": 1.5})
 
-    def build() -> Any:
+    def build(**options: Any) -> Any:
         raise error
 
     session.build = build  # type: ignore[method-assign]
@@ -80,7 +82,7 @@ def failing(tmp_path: Path, error: Exception) -> TrialSession:
 def test_a_trial_that_raises_ends_as_an_outcome(
     error: Exception, kind: str, message: str, tmp_path: Path
 ) -> None:
-    progress = failing(tmp_path, error).step(until_epoch=1)
+    progress = failing(tmp_path, error).step()
     assert progress.done
     assert progress.epochs == ()
     outcome = progress.outcome
@@ -94,7 +96,7 @@ def test_a_trial_that_raises_ends_as_an_outcome(
 def test_an_interrupt_is_no_failure(tmp_path: Path) -> None:
     session = failing(tmp_path, KeyboardInterrupt())  # type: ignore[arg-type]
     with pytest.raises(KeyboardInterrupt):
-        session.step(until_epoch=1)
+        session.step()
 
 
 def test_a_write_is_repeated_while_the_store_is_away(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -39,15 +39,15 @@ def dataset(folder: Path) -> tuple[np.ndarray, np.ndarray]:
 def trainer(folder: Path, model: ModelConfig = PLAIN, **training: object) -> Trainer:
     from cvcore.evaluation import evaluate
     from cvcore.models import build
+    from cvcore.scoring import is_better
     from cvcore.training import Trainer, choose_strategy
     from cvcore.training.trainer import Arrays
-    from cvcore.trial import is_better
 
     images, labels = dataset(folder)
     train, validation = np.arange(90), np.arange(90, 120)
     return Trainer(
         partial(build, model, image_size=SIZE, channels=3, num_classes=2, precision="float32"),
-        Arrays(images=images, labels=labels, train=train, validation=validation),
+        Arrays(images=images, labels=labels, train=train[None], validation=validation),
         config=TrainingConfig(**{"epochs": 4, "early_stopping_patience": 0, **training}),
         seed=SEED,
         placement=choose_strategy(),
