@@ -7,15 +7,14 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from importlib.metadata import version
 from pathlib import Path
+
+from benchmarks.machine import describe
 
 ROOT = Path(__file__).parents[1]
 EMPTY_APP = """
@@ -51,27 +50,6 @@ def measure(rounds: int) -> dict[str, list[float]]:
     return seconds
 
 
-def machine() -> dict[str, object]:
-    """Describe what was measured on."""
-    lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    model = next((line.partition(":")[2].strip() for line in lines if "model name" in line), "")
-    commit = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return {
-        "cpu": model or platform.processor(),
-        "cores": os.cpu_count(),
-        "load": os.getloadavg()[0],
-        "python": platform.python_version(),
-        "typer": version("typer"),
-        "commit": commit.stdout.strip(),
-    }
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=7)
@@ -86,7 +64,9 @@ def main() -> None:
         }
         for name, runs in seconds.items()
     }
-    print(json.dumps({"machine": machine(), "rounds": rounds, "results": results}, indent=1))
+    print(
+        json.dumps({"machine": describe("typer"), "rounds": rounds, "results": results}, indent=1)
+    )
 
 
 if __name__ == "__main__":

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING
 
 import typer
@@ -26,17 +27,23 @@ PACKAGES = (
     "tensorflow", "tensorflow-cpu", "keras", "keras-tuner", "optuna", "ray", "numpy", "pillow",
     "pyarrow", "duckdb", "boto3",
 )  # fmt: skip
-CONVOLUTION_REPEATS = 5
+# The work of the GPU check: Conv2D(FILTERS, KERNEL_SIZE), REPEATS times over one random batch.
+BATCH_SHAPE = (100, 100, 100, 3)
+FILTERS, KERNEL_SIZE, REPEATS = 32, 7, 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
-    """What was tried and how it went; a failed check says what to do and the exit code."""
+    """What was tried and how it went; a failed check says what to do and the exit code.
+
+    `measured` holds figures by name, with their unit in it.
+    """
 
     name: str
     detail: str
     hint: str | None = None
     exit_code: int = 0
+    measured: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def ok(self) -> bool:
@@ -119,40 +126,82 @@ def _exercise(store: Store, key: str) -> None:
 
 
 def check_devices() -> Iterator[Check]:
-    """Time a small convolution on every device TensorFlow finds."""
+    """Try every device that TensorFlow finds, and set each GPU against the CPU."""
     try:
         require_tensorflow()
     except UsageError as error:
         yield _failure("TensorFlow", error)
         return
-    start_tensorflow(threads=1)
+    start_tensorflow(threads=os.cpu_count() or 1)
     import tensorflow as tf
 
-    for device in tf.config.list_logical_devices():
-        if device.device_type in ("CPU", "GPU"):
-            yield _time_convolution(device.name)
+    found = tf.config.list_logical_devices()
+    yield from compare_devices(
+        cpu=next(device.name for device in found if device.device_type == "CPU"),
+        gpus=[device.name for device in found if device.device_type == "GPU"],
+    )
 
 
-def _time_convolution(device: str) -> Check:
+def compare_devices(*, cpu: str, gpus: Sequence[str]) -> Iterator[Check]:
+    """Time the same convolutions on every device; compare those that took part with the CPU."""
+    devices = {name: _try_device(name) for name in (cpu, *gpus)}
+    yield from devices.values()
+    if not devices[cpu].ok:
+        return
+    seconds_cpu = devices[cpu].measured["seconds"]
+    if not gpus:
+        detail = f"no GPU found; CPU: {seconds_cpu:.2f} s for ten; the comparison was not run"
+        yield Check(name="GPU check", detail=detail, measured={"seconds_cpu": seconds_cpu})
+    for gpu in gpus:
+        if devices[gpu].ok:
+            yield _compare(_short(gpu), seconds_cpu, devices[gpu].measured["seconds"])
+
+
+def _compare(gpu: str, seconds_cpu: float, seconds_gpu: float) -> Check:
+    ratio = seconds_cpu / seconds_gpu
+    both = f"CPU {seconds_cpu:.2f} s, {gpu} {seconds_gpu:.3f} s for ten"
+    return Check(
+        name=f"GPU check {gpu}",
+        detail=f"{both}: {ratio:.3g} times as fast",
+        measured={"seconds_cpu": seconds_cpu, "seconds_gpu": seconds_gpu, "ratio": ratio},
+    )
+
+
+def _try_device(device: str) -> Check:
     import tensorflow as tf
 
-    name = f"device {device.removeprefix('/device:')}"
+    name = f"device {_short(device)}"
     try:
-        with tf.device(device):
-            images = tf.random.normal((32, 96, 96, 16))
-            kernels = tf.random.normal((3, 3, 16, 16))
-            convolve = tf.function(lambda: tf.reduce_sum(tf.nn.conv2d(images, kernels, 1, "SAME")))
-            float(convolve())  # traces, and starts what the device needs
-            started = time.perf_counter()
-            for _ in range(CONVOLUTION_REPEATS):
-                float(convolve())
-    except tf.errors.OpError as error:
+        seconds = _time_convolutions(device)
+    except (tf.errors.OpError, RuntimeError) as error:
         hint = "check driver and CUDA versions: https://www.tensorflow.org/install/pip"
-        return Check(
-            name=name, detail=f"found, not usable: {error.message}", hint=hint, exit_code=1
-        )
-    milliseconds = 1000 * (time.perf_counter() - started) / CONVOLUTION_REPEATS
-    return Check(name=name, detail=f"usable; 3x3 convolution of 32x96x96x16: {milliseconds:.1f} ms")
+        return Check(name=name, detail=f"found, not usable: {error}", hint=hint, exit_code=1)
+    work = f"{KERNEL_SIZE}x{KERNEL_SIZE} convolutions of {'x'.join(map(str, BATCH_SHAPE))}"
+    detail = f"usable; ten {work}: {seconds:.3f} s"
+    return Check(name=name, detail=detail, measured={"seconds": seconds})
+
+
+def _time_convolutions(device: str) -> float:
+    """Return the seconds of all repeats; raise `RuntimeError` where another device did them."""
+    import keras
+    import tensorflow as tf
+
+    with tf.device(device):
+        images = tf.random.normal(BATCH_SHAPE)
+        layer = keras.layers.Conv2D(FILTERS, KERNEL_SIZE)
+        convolve = tf.function(lambda: tf.reduce_sum(layer(images)))
+        first = convolve()  # traces, and starts what the device needs
+        if not first.device.endswith(device):
+            raise RuntimeError(f"TensorFlow put its work on {first.device.rpartition('/')[2]}")
+        float(first)
+        started = time.perf_counter()
+        for _ in range(REPEATS):
+            float(convolve())  # waits for the device
+        return time.perf_counter() - started
+
+
+def _short(device: str) -> str:
+    return device.removeprefix("/device:")
 
 
 def check_ray(address: str) -> Check:

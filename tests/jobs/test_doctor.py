@@ -7,6 +7,7 @@ import os
 import socket
 import subprocess
 import sys
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -129,5 +130,44 @@ def test_on_a_working_machine_every_check_passes(tmp_path: Path) -> None:
     document = json.loads(done.stdout)
     assert document["ok"]
     names = [check["name"] for check in document["checks"]]
-    assert names == [f"store {tmp_path / 'new'}", "device CPU:0"]
-    assert " ms" in document["checks"][1]["detail"]
+    assert names == [f"store {tmp_path / 'new'}", "device CPU:0", "GPU check"]
+    device, comparison = document["checks"][1:]
+    assert "ten 7x7 convolutions of 100x100x100x3" in device["detail"]
+    assert comparison["measured"] == {"seconds_cpu": device["measured"]["seconds"]}
+    assert comparison["detail"].startswith("no GPU found; CPU: ")
+    assert comparison["detail"].endswith("the comparison was not run")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(60)
+def test_a_second_device_is_set_against_the_first_and_one_that_is_absent_is_reported() -> None:
+    """A second logical CPU stands in for a GPU; `GPU:0` is one that TensorFlow cannot reach."""
+    script = textwrap.dedent(
+        """
+        import json
+        from dataclasses import asdict
+        from cvcore.runtime import start_tensorflow
+        start_tensorflow(threads=1, use_gpus=False)
+        import tensorflow as tf
+        cpu = tf.config.list_physical_devices("CPU")[0]
+        parts = [tf.config.LogicalDeviceConfiguration()] * 2
+        tf.config.set_logical_device_configuration(cpu, parts)
+        from jobs.doctor import compare_devices
+        first, *others = (f"/device:{name}" for name in ("CPU:0", "CPU:1", "GPU:0"))
+        print(json.dumps([asdict(one) for one in compare_devices(cpu=first, gpus=others)]))
+        """
+    )
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", script],
+        capture_output=True, text=True, check=True, cwd=ROOT,
+    )  # fmt: skip
+    checks = {check["name"]: check for check in json.loads(done.stdout)}
+    assert list(checks) == ["device CPU:0", "device CPU:1", "device GPU:0", "GPU check CPU:1"]
+    seconds = {name: check["measured"].get("seconds") for name, check in checks.items()}
+    measured = checks["GPU check CPU:1"]["measured"]
+    assert measured["seconds_cpu"] == seconds["device CPU:0"]
+    assert measured["seconds_gpu"] == seconds["device CPU:1"]
+    assert measured["ratio"] == seconds["device CPU:0"] / seconds["device CPU:1"]
+    moved = "found, not usable: TensorFlow put its work on device:CPU:0"
+    assert checks["device GPU:0"]["detail"] == moved
+    assert checks["device GPU:0"]["exit_code"] == 1
