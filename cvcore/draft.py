@@ -139,6 +139,7 @@ def apply_overrides(draft: Draft, overrides: Sequence[str]) -> None:
         if path[0] == "space" and len(path) > 1:
             _make_room_in_space(draft, path)
         draft.put(path, value, place=place)
+        _spread_fine_tune(draft)
 
 
 def _make_room_in_space(draft: Draft, path: KeyPath) -> None:
@@ -155,8 +156,9 @@ def _is_text_setting(path: KeyPath) -> bool:
         return True
     if len(path) != 2 or path[0] not in SECTIONS:
         return False
-    declared = {one.name: one for one in fields(SECTIONS[path[0]])}
-    return path[1] in declared and declared[path[1]].metadata["kind"] is str
+    declared = {one.name: one.metadata for one in fields(SECTIONS[path[0]])}
+    limits = declared.get(path[1], {"kind": None})
+    return limits["kind"] is str and not limits["numbers"]
 
 
 def legal(declaration: Field[Any], value: Any) -> Any:
@@ -165,7 +167,7 @@ def legal(declaration: Field[Any], value: Any) -> Any:
     if limits["kind"] is float and type(value) is int:
         value = float(value)
     if limits["numbers"]:
-        value = _as_numbers(value)
+        value = _as_text(value, several=limits["maximum"] is not None)
     suggestion = ""
     if type(value) is not limits["kind"]:
         is_legal = False
@@ -185,12 +187,13 @@ def legal(declaration: Field[Any], value: Any) -> Any:
     return value
 
 
-def _as_numbers(value: Any) -> Any:
-    """Write a number, or a list of numbers, as the text that stands for it."""
-    if type(value) is int:
+def _as_text(value: Any, *, several: bool) -> Any:
+    """Write a number, or a list of `several`, as the text that stands for it."""
+    if type(value) is int and value >= 0:
         return str(value)
-    if isinstance(value, list) and value and all(type(one) is int for one in value):
-        return ",".join(str(one) for one in value)
+    listed = value if several and isinstance(value, list) else []
+    if listed and all(type(one) is int for one in listed):
+        return ",".join(str(one) for one in listed)
     return value.replace(" ", "") if isinstance(value, str) else value
 
 
@@ -214,6 +217,8 @@ def _expected(limits: Mapping[str, Any]) -> str:
     low, high = limits["minimum"], limits["maximum"]
     if limits["numbers"] and high is not None:
         return f"whole numbers from {low} to {high}, one a block, such as [8, 16, 16]"
+    if limits["numbers"]:
+        return "a name or a whole number of at least 0"
     if low is not None and high is not None:
         return f"{text} from {low} to {high}"
     if low is not None:

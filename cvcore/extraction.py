@@ -33,8 +33,6 @@ class FeatureRows:
     labels: NDArray[np.int32]
     train: NDArray[np.int64]
     about: About
-    num_computed: int
-    num_views: int
 
 
 class Extraction:
@@ -45,11 +43,11 @@ class Extraction:
         augmentation = {
             name: getattr(model, name) for name in MODEL_NAMES if name.startswith("augment_")
         }
-        self.is_augmented = augmentation != {
-            name: getattr(ModelConfig(), name) for name in augmentation
-        }
+        plain = {name: getattr(ModelConfig(), name) for name in augmentation}
+        # What fills margins changes nothing where nothing moves.
+        is_augmented = {**augmentation, "augment_fill": plain["augment_fill"]} != plain
         self.num_views = 0
-        if self.is_augmented:
+        if is_augmented:
             self.num_views = min(config.training.feature_views, config.training.epochs)
         num_images, num_train = len(dataset.images), len(dataset.indices["train"])
         identity = {
@@ -60,7 +58,7 @@ class Extraction:
             "image_size": bench.data.image_size,
             "cut": "pooled" if model.head == "gap" else "maps",
             "precision": config.training.precision,
-            "augmentation": augmentation if self.is_augmented else None,
+            "augmentation": augmentation if is_augmented else None,
             "num_views": self.num_views,
         }
         self._model, self._bench = model, bench
@@ -85,11 +83,14 @@ class Extraction:
         return FeatureRows(
             features=self._bank.open(about),
             labels=np.concatenate([dataset.labels, np.tile(dataset.labels[train], self.num_views)]),
-            train=views if self.is_augmented else train[None],
+            train=views if self.num_views else train[None],
             about=about,
-            num_computed=self._bank.num_computed,
-            num_views=self.num_views,
         )
+
+    @property
+    def num_computed(self) -> int:
+        """Count the rows that had to be computed here so far."""
+        return self._bank.num_computed
 
     @property
     def fits(self) -> bool:

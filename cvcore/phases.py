@@ -82,10 +82,10 @@ class Phases:
         found: dict[str, Any] = {}
         if self._weights is not None:
             found["weights_sha256"] = self._weights.sha256
-        if self._rows is not None:
-            found["num_features_computed"] = self._rows.num_computed
-            found["features_reused"] = self._rows.num_computed == 0
-            found["feature_views"] = self._rows.num_views
+        if self._extraction is not None:
+            found["num_features_computed"] = self._extraction.num_computed
+            found["feature_views"] = self._extraction.num_views
+            found["features_reused"] = self._rows is not None and not self._extraction.num_computed
         trainer = self.trainer
         if trainer is None:
             return found
@@ -110,8 +110,9 @@ class Phases:
             )
             self.model = replace(self.model, weights=self._weights.setting)
             if self.config.training.feature_cache:
-                self._extraction = Extraction(self.config, self.model, self._weights, self.bench)
-        if self._extraction is None or not self._extraction.fits:
+                extraction = Extraction(self.config, self.model, self._weights, self.bench)
+                self._extraction = extraction if extraction.fits else None
+        if self._extraction is None:
             return True
         self._rows = self._extraction.rows(deadline=deadline)
         return self._rows is not None

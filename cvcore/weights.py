@@ -9,9 +9,10 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -98,9 +99,10 @@ def _download(base: str, image_size: int, path: Path) -> None:
     import keras
 
     try:
-        model = getattr(keras.applications, BASES[base].builder)(
-            include_top=False, weights="imagenet", input_shape=(image_size, image_size, 3)
-        )
+        with redirect_stdout(sys.stderr):  # Keras prints how far it is
+            model = getattr(keras.applications, BASES[base].builder)(
+                include_top=False, weights="imagenet", input_shape=(image_size, image_size, 3)
+            )
     except Exception as error:  # a URL error of any kind: Keras lets all of them through
         if isinstance(error, MemoryError):
             raise

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from cvcore.bases import BASES
-from cvcore.config import check_engine
+from cvcore.config import RAY_SCHEDULERS, check_engine
 from cvcore.draft import EXAMPLE
 from cvcore.errors import ConfigError
 from cvcore.settings import SweepSpec
@@ -17,7 +17,7 @@ PBT_CHANGES = ("learning_rate", "batch_size", "dropout")
 def check_spec(spec: SweepSpec, *, engine: str, num_classes: int | None = None) -> None:
     """Refuse what no trial of this spec could do; raises `UsageError` or `ConfigError`."""
     check_engine(spec, engine)
-    problems = []
+    problems = _fine_tune_problems(spec)
     if spec.search.scheduler == "pbt":
         others = [name for name in spec.space if name not in PBT_CHANGES]
         if others or not spec.space:
@@ -34,6 +34,25 @@ def check_spec(spec: SweepSpec, *, engine: str, num_classes: int | None = None) 
         problems += _transfer_problems(spec)
     if problems:
         raise ConfigError(problems, hint=EXAMPLE)
+
+
+def _fine_tune_problems(spec: SweepSpec) -> list[str]:
+    """Say what keeps a second phase of training from being what was asked for."""
+    if not spec.training.fine_tune_epochs:
+        return []
+    problems = []
+    if spec.model.family != "transfer" and "family" not in spec.space:
+        problems.append(
+            "training.fine_tune: only a pretrained base has something to unfreeze, and "
+            f'model.family is "{spec.model.family}"; use "transfer"'
+        )
+    if spec.search.scheduler in RAY_SCHEDULERS:
+        problems.append(
+            f"search.scheduler: hyperband and pbt copy trials between phases of training, whose "
+            f'models differ; received "{spec.search.scheduler}" with training.fine_tune: use '
+            '"asha" or "none"'
+        )
+    return problems
 
 
 def _transfer_problems(spec: SweepSpec) -> list[str]:

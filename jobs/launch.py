@@ -31,6 +31,7 @@ from jobs.checks import check_spec
 from jobs.driver import SweepDriver, figures, seconds_so_far
 from jobs.engine import Engine, OpenEngine, WorkerSetup
 from jobs.manifest import describe, first_event, write_plan
+from jobs.pretrained import provide_weights
 from jobs.progress import watch
 from jobs.wiring import (
     ENGINES,
@@ -84,6 +85,7 @@ def start(spec: SweepSpec, run: Run) -> dict[str, Any]:
     dataset = open_data(spec, run.console)
     check_spec(spec, engine=run.engine, num_classes=len(dataset.class_names))
     spec = _anchored(spec)
+    provide_weights(spec, store=run.store, console=run.console)
     sweep_id = layout.new_sweep_id(datetime.now(UTC))
     started = time.monotonic()
     with (

@@ -10,6 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 from cvcore import __version__, layout
+from cvcore.events import SweepState
 from cvcore.config import to_toml
 from cvcore.errors import PreconditionFailed
 from cvcore.lake import SweepLog, publish_images
@@ -77,6 +78,7 @@ def describe(spec: SweepSpec, store: Store, log: SweepLog) -> dict[str, Any]:
         "best": None,
         "wall_seconds": state.figures.get("wall_seconds"),
         "efficiency": state.figures.get("efficiency"),
+        "features": _features(state),
     }
     if state.best is not None:
         trial_id, value = state.best
@@ -91,6 +93,19 @@ def describe(spec: SweepSpec, store: Store, log: SweepLog) -> dict[str, Any]:
             "test_f1_weighted": trial.test.f1_weighted if trial.test else None,
         }
     return document
+
+
+def _features(state: SweepState) -> dict[str, int] | None:
+    """Sum up the feature cache: images computed, trials that used it, those that computed none."""
+    outcomes = [trial.outcome for trial in state.trials.values() if trial.outcome]
+    using = [one for one in outcomes if one.num_features_computed is not None]
+    if not using:
+        return None
+    return {
+        "computed": sum(one.num_features_computed or 0 for one in using),
+        "trials": len(using),
+        "trials_reusing": sum(one.features_reused for one in using),
+    }
 
 
 def _versions() -> dict[str, str]:

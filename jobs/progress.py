@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from cvcore.events import TrialState
-from cvcore.settings import SweepSpec
+from cvcore.settings import SweepSpec, phases
 from jobs.adapters.console import Console, broken_heading
 from jobs.driver import Running, SweepDriver
 
@@ -63,11 +63,13 @@ def _rows(driver: SweepDriver, searched: list[str]) -> list[list[Any]]:
 
 def _running_row(driver: SweepDriver, one: Running, searched: list[str]) -> list[Any]:
     outcome = one.outcome
-    num_epochs = driver.spec.training.epochs
+    status = "running" if outcome else "waiting"
+    if outcome and outcome.epochs_run == 0 and outcome.num_features_computed is not None:
+        status = f"features: {outcome.num_features_computed:,}"
     return [
         one.config.index,
-        "running" if outcome else "waiting",
-        f"{outcome.epochs_run if outcome else 0}/{num_epochs}",
+        status,
+        f"{outcome.epochs_run if outcome else 0}/{_num_epochs(driver)}",
         outcome.value(driver.spec.search.objective) if outcome else None,
         None,
         *(one.config.columns.get(name) for name in searched),
@@ -82,11 +84,15 @@ def _finished_row(driver: SweepDriver, trial: TrialState, searched: list[str]) -
     return [
         trial.config.index,
         f"failed: {outcome.error_type}" if failed else outcome.status,
-        f"{outcome.epochs_run}/{driver.spec.training.epochs}",
+        f"{outcome.epochs_run}/{_num_epochs(driver)}",
         outcome.value(driver.spec.search.objective),
         round(outcome.finished_at - outcome.started_at, 1),
         *(trial.config.columns.get(name) for name in searched),
     ]
+
+
+def _num_epochs(driver: SweepDriver) -> int:
+    return sum(phases(driver.spec.training).values())
 
 
 def _announce(console: Console, driver: SweepDriver, announced: set[str]) -> None:

@@ -17,8 +17,8 @@ MEASURES = {
     "val_accuracy": "val\naccuracy", "val_loss": "val\nloss",
 }  # fmt: skip
 EPOCH_COLUMNS = (
-    "epoch", "loss", "accuracy", "val_loss", "val_accuracy", "val_f1_weighted", "learning_rate",
-    "seconds",
+    "epoch", "phase", "loss", "accuracy", "val_loss", "val_accuracy", "val_f1_weighted",
+    "learning_rate", "seconds",
 )  # fmt: skip
 
 
@@ -40,6 +40,11 @@ def sweep(console: Console, document: Mapping[str, Any], *, store: Store) -> Non
         f"trials    {counts} in {document['wall_seconds']:.1f} s; "
         f"{efficiency:.0%} of the slots' time was training steps"
     )
+    if features := document["features"]:
+        console.text(
+            f"features  {features['computed']:,} computed; {features['trials_reusing']} of "
+            f"{features['trials']} trials had nothing to compute"
+        )
     console.text(f"model     {best['model_uri']}")
     console.text(f"tables    {store.uri}/lake/<table>/*/*.parquet")
     here = str(Path(DEFAULT_STORE).absolute())
