@@ -22,6 +22,7 @@ from cvcore.settings import DataConfig
 from cvcore.store import Store
 
 if TYPE_CHECKING:
+    import keras
     import numpy as np
     import numpy.typing as npt
 
@@ -57,6 +58,19 @@ class Bench:
         )
 
 
+def load_model(path: Path) -> keras.Model:
+    """Load a saved model to look at or predict with; raise `UsageError` for a file without one."""
+    import keras
+
+    try:
+        return keras.models.load_model(path, compile=False, safe_mode=True)
+    except (OSError, ValueError, TypeError, KeyError, zipfile.BadZipFile) as error:
+        reason = str(error).strip().partition("\n")[0]
+        raise UsageError(
+            f"{path} holds no model that Keras can load: {reason}", hint=NO_MODEL_HINT
+        ) from error
+
+
 class Predictor:
     """A saved model, ready to predict; images as they come out of `cvcore.datasets`.
 
@@ -64,16 +78,9 @@ class Predictor:
     """
 
     def __init__(self, path: Path) -> None:
-        import keras
         import tensorflow as tf
 
-        try:
-            model = keras.models.load_model(path, compile=False, safe_mode=True)
-        except (OSError, ValueError, TypeError, KeyError, zipfile.BadZipFile) as error:
-            reason = str(error).strip().partition("\n")[0]
-            raise UsageError(
-                f"{path} holds no model that Keras can load: {reason}", hint=NO_MODEL_HINT
-            ) from error
+        model = load_model(path)
         self._forward = tf.function(
             lambda batch: model(batch, training=False), reduce_retracing=True
         )

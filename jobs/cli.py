@@ -32,6 +32,13 @@ GROUPS = {
     "results": "jobs.results:app",
     "explain": "jobs.explain:app",
 }
+# Commands of a group that are large enough for a file of their own.
+MEMBERS = {
+    "explain": {
+        "features": "jobs.explain_features:features",
+        "augment": "jobs.explain_augment:augment",
+    },
+}
 INTERRUPTED = 130
 
 app = typer.Typer(
@@ -45,7 +52,10 @@ app = typer.Typer(
 for _name, _path in COMMANDS.items():
     app.command(_name)(resolve(_path))
 for _name, _path in GROUPS.items():
-    app.add_typer(resolve(_path), name=_name)
+    _group = resolve(_path)
+    for _member, _member_path in MEMBERS.get(_name, {}).items():
+        _group.command(_member)(resolve(_member_path))
+    app.add_typer(_group, name=_name)
 
 
 def _show_version(wanted: bool) -> None:

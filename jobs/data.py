@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from cvcore.augmentation import augmentations
 from cvcore.config import load_spec
 from cvcore.errors import UsageError
 from cvcore.runtime import start_tensorflow
-from cvcore.settings import MODEL_NAMES
 from jobs.adapters.console import Console
 from jobs.options import (
     DEFAULT_STORE,
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from cvcore.datasets import Dataset
-    from cvcore.settings import ModelConfig, SweepSpec
+    from cvcore.settings import SweepSpec
 
 PREVIEW_FILE = "preview.png"
 PREVIEWED_PER_CLASS = 20
@@ -79,7 +79,7 @@ def preview(
 
     loaded = load_spec(spec, overrides=set_ or (), data=uri)
     asked = spec is not None or any(one.startswith("model.augment_") for one in set_ or ())
-    augmentation = _augmentation(loaded.model) if asked else {}
+    augmentation = augmentations(loaded.model) if asked else {}
     dataset = _dataset(loaded)
     settings = ", ".join(f"{k.removeprefix('augment_')} {v}" for k, v in augmentation.items())
     rows, draws = {}, {}
@@ -115,30 +115,13 @@ def _sheet_path(output: str | None) -> Path:
     return path
 
 
-def _augmentation(model: ModelConfig) -> dict[str, Any]:
-    """Return the settings of a model that change an image; those of the space are not fixed."""
-    names = [name for name in MODEL_NAMES if name.startswith("augment_")]
-    changing = {
-        name: getattr(model, name)
-        for name in names
-        if name != "augment_fill" and getattr(model, name) not in ("none", 0.0)
-    }
-    return {**changing, "augment_fill": model.augment_fill} if changing else {}
-
-
 def _draw(image: NDArray[np.uint8], spec: SweepSpec) -> list[NDArray[np.uint8]]:
     """Augment one image several times, with the layers a model of this spec would have."""
     start_tensorflow(threads=1)
-    import keras
-    import numpy as np
 
-    from cvcore.models.blocks import augmentation
+    from cvcore.models.draws import augmented
 
-    keras.utils.set_random_seed(spec.search.seed)
-    drawn = np.repeat(image[np.newaxis].astype(np.float32), AUGMENTED_DRAWS, axis=0)
-    for layer in augmentation(spec.model):
-        drawn = layer(drawn, training=True)
-    return list(np.clip(np.rint(drawn), 0, 255).astype(np.uint8))
+    return list(augmented(image, spec.model, num_draws=AUGMENTED_DRAWS, seed=spec.search.seed))
 
 
 @app.command()

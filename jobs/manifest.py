@@ -10,9 +10,9 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 from cvcore import __version__, layout
-from cvcore.events import SweepState
 from cvcore.config import to_toml
 from cvcore.errors import PreconditionFailed
+from cvcore.events import SweepState
 from cvcore.lake import SweepLog, publish_images
 from cvcore.settings import SweepSpec
 from cvcore.store import Store

@@ -142,6 +142,11 @@ SpecOption = Annotated[
 ImageOption = Annotated[
     str | None, _option("image", "An image file to explain it with.", metavar="FILE")
 ]
+RequiredImageOption = Annotated[str, _option("image", "The image file.", metavar="FILE")]
+LayerOption = Annotated[
+    str | None,
+    _option("layer", "Show this layer alone; default: some that tell most.", metavar="NAME"),
+]
 KernelOption = Annotated[
     str,
     _option(

@@ -7,10 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cvcore.errors import DataError, UsageError
+from cvcore.settings import DataConfig
 from jobs.wiring import data_source
 
 if TYPE_CHECKING:
+    import numpy as np
     from matplotlib.figure import Figure
+    from numpy.typing import NDArray
 
     from cvcore.pictures import Map
 
@@ -59,22 +62,34 @@ def read_grey(file: str) -> Map:
 
 
 def read_square(file: str | None, *, image_size: int) -> Map:
-    """Read an image as a model sees it, (image_size, image_size); None: a generated casting."""
+    """Read an image as a grey model sees it, from 0 to 1 (image_size, image_size)."""
+    grey = DataConfig(image_size=image_size, channels="grayscale")
+    return read_pixels(file, config=grey)[..., 0] / 255
+
+
+def read_pixels(file: str | None, *, config: DataConfig) -> NDArray[np.uint8]:
+    """Read an image as a model of such data sees it; None: a generated casting.
+
+    Returns uint8 (image_size, image_size, 1 or 3); raises `DataError`.
+    """
     from cvcore.datasets.decoding import decode, quiet_pillow
     from cvcore.datasets.problems import Unusable
 
     if file is None:
         low, high = CASTING_SIZES
-        source = data_source(BUILTIN_CASTING.format(size=min(max(image_size, low), high)))
+        size = min(max(config.image_size, low), high)
+        source = data_source(BUILTIN_CASTING.format(size=size))
         data = source.read(next(iter(source.entries())).path)
     else:
         data = _read(file)
     try:
         with quiet_pillow():
-            pixels = decode(data, image_size=image_size, channels="grayscale", alpha="white")
+            pixels = decode(
+                data, image_size=config.image_size, channels=config.channels, alpha=config.alpha
+            )
     except Unusable as error:
         raise _refused(str(file), error.problem.sentence) from None
-    return pixels.array[..., 0] / 255
+    return pixels.array
 
 
 def _read(file: str) -> bytes:

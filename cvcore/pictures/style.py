@@ -13,10 +13,12 @@ from io import BytesIO
 from typing import Any
 
 import matplotlib as mpl
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 from matplotlib.image import AxesImage
 from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
 
 from cvcore.pictures.filtering import Map
 
@@ -81,10 +83,10 @@ def save(figure: Figure, *, kind: str) -> bytes:
     return out.getvalue()
 
 
-def shortened(name: str) -> str:
+def shortened(name: str, *, limit: int = MAX_NAME) -> str:
     """Take the middle out of a name that is too long for a title."""
-    keep = MAX_NAME // 2
-    return name if len(name) <= MAX_NAME else f"{name[:keep]}…{name[-keep:]}"
+    keep = limit // 2
+    return name if len(name) <= limit else f"{name[:keep]}…{name[-keep:]}"
 
 
 def show_map(
@@ -96,6 +98,31 @@ def show_map(
     axes.set(xticks=[], yticks=[])
     axes.spines[:].set_visible(True)
     return shown
+
+
+def show_tile(
+    axes: Axes,
+    values: NDArray[Any],
+    place: tuple[float, float],
+    *,
+    colours: str,
+    low: float,
+    high: float,
+) -> None:
+    """Put a map (height, width), or an RGB image, on the unit square with its corner at (x, y).
+
+    For sheets of many tiles, which as axes of their own would take seconds to lay out.
+    """
+    left, top = place
+    axes.imshow(
+        values, cmap=colours, vmin=low, vmax=high, extent=(left, left + 1, top + 1, top),
+        interpolation="antialiased",
+    )  # fmt: skip
+
+
+def as_pixels(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return an image (height, width, 1 or 3) in a shape that matplotlib draws."""
+    return image[..., 0] if image.shape[-1] == 1 else image
 
 
 def add_scale(figure: Figure | SubFigure, shown: AxesImage, *axes: Axes) -> None:
