@@ -16,7 +16,7 @@ from typing import Any
 
 from cvcore.catalog import DEFAULT_RECIPE, recipe_names, recipe_path
 from cvcore.errors import ConfigError, UsageError
-from cvcore.settings import SECTIONS
+from cvcore.settings import SECTIONS, names_of
 from cvcore.toml import KeyPath, key_lines, literal, parse_value, split_key
 
 EXAMPLE = f"cvjobs recipes {DEFAULT_RECIPE}   (a complete example)"
@@ -103,9 +103,15 @@ def _spread_fine_tune(draft: Draft) -> None:
     table = training.get("fine_tune") if isinstance(training, Mapping) else None
     if not isinstance(table, Mapping):
         return
+    prefix, declared = "fine_tune_", names_of(SECTIONS["training"])
+    known = [name.removeprefix(prefix) for name in declared if name.startswith(prefix)]
     for key, value in table.items():
-        place = draft.place(("training", "fine_tune", key))
-        draft.put(("training", f"fine_tune_{key}"), value, place=place)
+        path = ("training", "fine_tune", key)
+        if key in known:
+            draft.put(("training", f"{prefix}{key}"), value, place=draft.place(path))
+        else:
+            text = f"unknown key; expected {', '.join(known)}{did_you_mean(key, known)}"
+            draft.problem(path, text)
     draft.drop(("training", "fine_tune"))
 
 
@@ -173,7 +179,7 @@ def legal(declaration: Field[Any], value: Any) -> Any:
         is_legal = False
     elif isinstance(value, str) and limits["choices"]:
         is_legal = value in limits["choices"]
-        suggestion = did_you_mean(value, limits["choices"])
+        suggestion = "" if is_legal else did_you_mean(value, limits["choices"])
     elif isinstance(value, str) and limits["numbers"] and limits["maximum"] is not None:
         is_legal = _NUMBERS.fullmatch(value) is not None and all(
             _within_limits(limits, int(number)) for number in value.split(",")

@@ -37,6 +37,8 @@ MAX_BANK_BYTES = 4 * 2**30
 # A change of this makes every key a new one.
 BANK_VERSION = 1
 WAIT_SECONDS = 0.05
+# A shard in the store ends in the SHA-256 of what stands before; readers of .npy do not see it.
+DIGEST_BYTES = 32
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +81,7 @@ class FeatureBank:
             document = json.loads(path.read_bytes())
             shape = tuple(document["feature_shape"])
             return About(feature_shape=shape, num_base_params=document["num_base_params"])
-        except (OSError, ValueError, KeyError):
+        except (OSError, ValueError, KeyError, TypeError):
             return None
 
     def describe(self, about: About) -> None:
@@ -157,10 +159,13 @@ class FeatureBank:
         import numpy as np
 
         try:
-            data = self._store.read(layout.features_shard(self.key, shard))
-            found: Features = np.load(io.BytesIO(data), allow_pickle=False)
-        except (StoreError, ValueError, EOFError, OSError):
+            sealed = self._store.read(layout.features_shard(self.key, shard))
+        except StoreError:
             return None
+        data, digest = sealed[:-DIGEST_BYTES], sealed[-DIGEST_BYTES:]
+        if hashlib.sha256(data).digest() != digest:
+            return None
+        found: Features = np.load(io.BytesIO(data), allow_pickle=False)
         return found if found.shape == shape and found.dtype == np.float32 else None
 
     def _leave(self, shard: int, features: Features) -> None:
@@ -168,8 +173,10 @@ class FeatureBank:
 
         buffer = io.BytesIO()
         np.save(buffer, features, allow_pickle=False)
+        data = buffer.getvalue()
+        sealed = data + hashlib.sha256(data).digest()
         with suppress(StoreError):
-            self._store.write(layout.features_shard(self.key, shard), buffer.getvalue())
+            self._store.write(layout.features_shard(self.key, shard), sealed)
 
     def _place(self, features: Features, about: About, *, first: int) -> None:
         """Write rows to their place in the one file that trials map; on disk before it counts."""

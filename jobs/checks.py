@@ -60,9 +60,10 @@ def _transfer_problems(spec: SweepSpec) -> list[str]:
     problems = []
     weights, base = spec.model.weights, BASES[spec.model.base]
     fixed = "weights" not in spec.space and weights not in ("imagenet", "none")
-    if fixed and "://" not in weights and not Path(weights).expanduser().is_file():
+    if fixed and not weights.startswith("s3://") and not Path(weights).expanduser().is_file():
         problems.append(
-            f'model.weights: expected "imagenet", "none" or a file, no file {weights!r}'
+            'model.weights: expected "imagenet", "none", a file or s3://bucket/key, '
+            f"no file {weights!r}"
         )
     if "base" not in spec.space and spec.data.image_size < base.minimum_size:
         problems.append(

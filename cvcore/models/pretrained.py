@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import re
 import warnings
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -33,7 +34,7 @@ def check(config: ModelConfig, *, image_size: int, channels: int) -> None:
 
 
 def load_base(config: ModelConfig, *, image_size: int) -> keras.Model:
-    """Build the base with its weights, frozen."""
+    """Build the base with its weights, frozen: it makes the same of an image in any mode."""
     with _own_seed():
         base = getattr(keras.applications, BASES[config.base].builder)(
             include_top=False,
@@ -43,6 +44,12 @@ def load_base(config: ModelConfig, *, image_size: int) -> keras.Model:
     if config.weights not in ("imagenet", "none"):
         load_weights(base, Path(config.weights))
     base.trainable = False
+    for layer in base.layers:
+        # As a layer that does not learn, batch normalisation is in inference mode; EfficientNet
+        # also drops whole paths in training, and Keras hands the mode of the model around it down
+        # whatever `training=` it was called with (keras issue 20285).
+        if isinstance(layer, keras.layers.Dropout):
+            layer.rate = 0.0
     return base
 
 
@@ -58,7 +65,7 @@ def load_weights(base: keras.Model, path: Path) -> None:
         left_out = [str(one.message) for one in noted if issubclass(one.category, UserWarning)]
         if left_out:
             raise ValueError(left_out[0])
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, KeyError, RuntimeError, zipfile.BadZipFile) as error:
         reason = _reason(str(error).strip())
         raise ValueError(f"the weights in {path.name} do not fit {base.name}: {reason}") from error
     _mend_variance(base)
@@ -85,7 +92,12 @@ def _reason(text: str) -> str:
     if layer and shapes:
         return f"layer {layer[1]!r} has shape {shapes[1]}, the file {shapes[2]}"
     telling = re.search(r"^Layer .*$", text, re.MULTILINE)
-    return telling[0] if telling else text.partition("\n")[0]
+    if telling:
+        return telling[0]
+    unreadable = re.search(r"for object <\w+ name=([^,>]+).*\n+(.+)", text)
+    if unreadable:
+        return f"layer {unreadable[1]!r}: {unreadable[2]}"
+    return text.partition("\n")[0]
 
 
 @contextmanager

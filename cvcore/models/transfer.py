@@ -1,4 +1,4 @@
-"""The transfer family: a pretrained base in inference mode, and a head.
+"""The transfer family: a pretrained base, which works in training as at inference, and a head.
 
 The preprocessing belongs to the base and stands inside the model, so that it cannot be mismatched.
 The head is made before the base: its initial weights then depend on the seed alone, whether or not
@@ -35,8 +35,7 @@ def assemble(
     """Join augmentation, preprocessing, base and head to a model of images 0..255."""
     inputs = keras.Input(base.input_shape[1:], name="image")
     outputs = chain(inputs, random_layers)
-    # In inference mode even where it learns: its statistics of a batch stay those of ImageNet.
-    outputs = base(_prepared(config, outputs), training=False)
+    outputs = base(_prepared(config, outputs))
     return keras.Model(inputs, chain(outputs, head_layers), name=config.base)
 
 
@@ -82,7 +81,8 @@ def unfreeze(model: keras.Model, *, base: str, at: str) -> None:
     """Let a built model's base learn from a layer on; compile it afterwards.
 
     `at` is a layer's name, its number from 0, or "auto", the boundary of `cvcore.bases`. Batch
-    normalisation stays in inference mode (`assemble`). Raises `ValueError` for no such layer.
+    normalisation learns scale and shift and keeps its statistics. Raises `ValueError` for no such
+    layer.
     """
     inner = next(layer for layer in model.layers if isinstance(layer, keras.Model))
     names = [layer.name for layer in inner.layers]
@@ -97,5 +97,13 @@ def unfreeze(model: keras.Model, *, base: str, at: str) -> None:
             f"({names[-1]}), received {at!r}{did_you_mean(wanted, names)}"
         )
     inner.trainable = True
-    for layer in inner.layers[:first]:
-        layer.trainable = False
+    for number, layer in enumerate(inner.layers):
+        learns = number >= first
+        layer.trainable = learns
+        if isinstance(layer, keras.layers.BatchNormalization):
+            # Keras hands the mode of the model down, whatever `training=` the base was called with
+            # (keras issue 20285): only as a layer that does not learn it stays in inference mode.
+            layer.trainable = False
+            for weight in (layer.gamma, layer.beta):
+                if weight is not None:
+                    weight.trainable = learns
