@@ -116,7 +116,7 @@ class Extraction:
         if memo.get("base_key") != key:
             from cvcore.models import frozen_base
 
-            memo.clear()
+            memo.pop("extract_key", None)
             memo["base"] = frozen_base(
                 model,
                 image_size=self._bench.data.image_size,

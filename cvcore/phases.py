@@ -7,7 +7,6 @@ give. Like `cvcore.trial`, this imports TensorFlow inside its functions only.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -22,7 +21,7 @@ from cvcore.weights import Weights, locate
 if TYPE_CHECKING:
     import keras
 
-    from cvcore.training import Trainer
+    from cvcore.training import Blueprint, Trainer
     from cvcore.training.devices import Placement
     from cvcore.training.trainer import Past
 
@@ -89,6 +88,7 @@ class Phases:
         trainer = self.trainer
         if trainer is None:
             return found
+        found["program_reused"] = trainer.program_reused
         trainable = sum(math.prod(w.shape) for w in trainer.model.trainable_weights)
         num_params = trainer.model.count_params()
         if self._rows is not None and self._is_on_features(trainer):
@@ -120,40 +120,52 @@ class Phases:
     def _first(self, placement: Placement) -> Trainer:
         training = self.config.training
         if self._rows is None:
-            return self._train(self._whole, training, placement)
-        from cvcore.models import build_head
+            return self._train(self._whole(), training, placement)
+        from cvcore.models import join_head, make
+        from cvcore.training import Blueprint
 
-        head = partial(
-            build_head,
-            self.model,
-            feature_shape=self._rows.about.feature_shape,
-            num_classes=len(self.bench.dataset.class_names),
-            precision=training.precision,
+        shape, precision = self._rows.about.feature_shape, training.precision
+        num_classes = len(self.bench.dataset.class_names)
+        head = Blueprint(
+            make=partial(make, self.model, num_classes=num_classes, precision=precision),
+            join=partial(join_head, self.model, feature_shape=shape, precision=precision),
+            key=("head", self.model, precision, shape),
         )
         return self._train(head, training, placement, rows=self._rows)
 
-    def _whole(self) -> keras.Model:
-        from cvcore.models import build
+    def _whole(self) -> Blueprint:
+        """Plan the whole model, images to logits."""
+        from cvcore.models import join, make
+        from cvcore.training import Blueprint
 
-        return build(
-            self.model,
-            image_size=self.bench.data.image_size,
-            channels=self.bench.dataset.images.shape[-1],
-            num_classes=len(self.bench.dataset.class_names),
-            precision=self.config.training.precision,
+        precision = self.config.training.precision
+        num_classes = len(self.bench.dataset.class_names)
+        return Blueprint(
+            make=partial(make, self.model, num_classes=num_classes, precision=precision),
+            join=partial(
+                join,
+                self.model,
+                image_size=self.bench.data.image_size,
+                channels=self.bench.dataset.images.shape[-1],
+                precision=precision,
+            ),
+            key=("whole", self.model, precision),
         )
 
     def _fine_tuning(self, before: Trainer, placement: Placement) -> Trainer:
         """Go on from the best head with part of the base unfrozen."""
         from cvcore.models.transfer import unfreeze
+        from cvcore.training import Blueprint
         from cvcore.training.trainer import Past
 
         training, done = self.config.training, before.epochs
         weights = self.best_model().get_weights()
         best = replace(before.best, weights=weights) if before.best else None
 
-        def unfrozen() -> keras.Model:
-            model = self._whole()
+        whole = self._whole()
+
+        def unfrozen(parts: list[keras.layers.Layer]) -> keras.Model:
+            model = whole.join(parts)
             model.set_weights(weights)
             unfreeze(model, base=self.model.base, at=training.fine_tune_at)
             return model
@@ -165,11 +177,13 @@ class Phases:
             optimizer=training.fine_tune_optimizer or training.optimizer,
         )
         past = Past(epochs=tuple(done), best=best, seconds=before.seconds)
-        return self._train(unfrozen, tuned, placement, phase="fine_tune", past=past)
+        # No key: what a base has learnt must not reach another trial.
+        blueprint = Blueprint(make=whole.make, join=unfrozen)
+        return self._train(blueprint, tuned, placement, phase="fine_tune", past=past)
 
     def _train(
         self,
-        build: Callable[[], keras.Model],
+        blueprint: Blueprint,
         training: TrainingConfig,
         placement: Placement,
         *,
@@ -184,7 +198,7 @@ class Phases:
         dataset, config = self.bench.dataset, self.config
         validation = dataset.indices["validation"]
         return Trainer(
-            build,
+            blueprint,
             Arrays(
                 images=rows.features if rows else dataset.images,
                 labels=rows.labels if rows else dataset.labels,
@@ -201,6 +215,7 @@ class Phases:
                 split="validation",
             ),
             better=partial(is_better, objective=config.objective, mode=config.mode),
+            programs=self.bench.programs(),
             phase=phase,
             past=past,
         )

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from cvcore.datasets import Dataset
+    from cvcore.training import Programs
 
 # How long a trained trial waits for a store that does not take its results.
 PATIENCE_SECONDS = 60.0
@@ -37,7 +38,7 @@ class Bench:
     """What a worker keeps from trial to trial: the data, the store, and who it is.
 
     `fetch(uri, path)` brings an object of another store to a path. `memo` holds what is slow to
-    make and the next trial may need again.
+    make and the next trial may need again. `plain` trains through Keras `fit`.
     """
 
     dataset: Dataset
@@ -49,6 +50,7 @@ class Bench:
     fetch: Callable[[str, Path], None]
     deterministic: bool = False
     use_gpus: bool = True
+    plain: bool = False
     memo: dict[str, Any] = field(default_factory=dict)
 
     def start(self) -> None:
@@ -56,6 +58,15 @@ class Bench:
         start_tensorflow(
             threads=self.threads, deterministic=self.deterministic, use_gpus=self.use_gpus
         )
+
+    def programs(self) -> Programs | None:
+        """Return the compiled programs of this worker; None where Keras `fit` is to train."""
+        if self.plain:
+            return None
+        from cvcore.training import Programs
+
+        found: Programs = self.memo.setdefault("programs", Programs())
+        return found
 
 
 def load_model(path: Path) -> keras.Model:

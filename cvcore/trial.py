@@ -137,7 +137,8 @@ class TrialSession:
         from cvcore.training import choose_strategy
 
         if self._placement is None:
-            keras.utils.clear_session()
+            if self.bench.plain:
+                keras.utils.clear_session()
             self._placement = choose_strategy()
         since = time.perf_counter()
         trainer = self._phases.ready(placement=self._placement, deadline=since + max_seconds)

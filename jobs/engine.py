@@ -69,7 +69,10 @@ class Driver(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerSetup:
-    """All a worker needs to open the data and the store, on any node; plain values only."""
+    """All a worker needs to open the data and the store, on any node; only numbers and text.
+
+    `plain` trains through Keras `fit`, which a debugger can follow.
+    """
 
     store_uri: str
     data: DataConfig
@@ -78,6 +81,7 @@ class WorkerSetup:
     threads: int
     deterministic: bool
     use_gpus: bool = True
+    plain: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -112,6 +116,7 @@ class WorkerSetup:
             fetch=download,
             deterministic=self.deterministic,
             use_gpus=self.use_gpus,
+            plain=self.plain,
         )
         return bench, time.perf_counter() - started
 

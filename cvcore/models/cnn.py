@@ -10,14 +10,23 @@ from cvcore.models.blocks import augmentation, chain, head, scaling
 from cvcore.settings import ModelConfig
 
 
-def build(config: ModelConfig, *, image_size: int, channels: int, num_classes: int) -> keras.Model:
-    """Build the CNN that `config` describes; raise `ValueError` if the image shrinks to nothing."""
+def make(config: ModelConfig, *, num_classes: int) -> list[keras.layers.Layer]:
+    """Make the layers of the CNN that `config` describes, input to logits; nothing is built."""
+    return [
+        *augmentation(config),
+        *scaling(config.input_scaling),
+        *_blocks(config),
+        *head(config, num_classes=num_classes),
+    ]
+
+
+def join(
+    config: ModelConfig, parts: list[keras.layers.Layer], *, image_size: int, channels: int
+) -> keras.Model:
+    """Build the model of these layers; raise `ValueError` if the image shrinks to nothing."""
     geometry.check(config, image_size=image_size)
     inputs = keras.Input((image_size, image_size, channels), name="image")
-    outputs = chain(inputs, [*augmentation(config), *scaling(config.input_scaling)])
-    outputs = chain(outputs, _blocks(config))
-    outputs = chain(outputs, head(config, num_classes=num_classes))
-    return keras.Model(inputs, outputs, name="cnn")
+    return keras.Model(inputs, chain(inputs, parts), name="cnn")
 
 
 def _blocks(config: ModelConfig) -> list[keras.layers.Layer]:

@@ -17,25 +17,26 @@ from cvcore.models.pretrained import check, load_base
 from cvcore.settings import ModelConfig
 
 
-def build(config: ModelConfig, *, image_size: int, channels: int, num_classes: int) -> keras.Model:
+def make(config: ModelConfig, *, num_classes: int) -> list[keras.layers.Layer]:
+    """Make the layers around the base: augmentation, then the head; nothing is built."""
+    return [*augmentation(config), *head(config, num_classes=num_classes)]
+
+
+def join(
+    config: ModelConfig, parts: list[keras.layers.Layer], *, image_size: int, channels: int
+) -> keras.Model:
     """Build base and head; raise `ValueError` for a size, channels or weights that do not fit."""
     check(config, image_size=image_size, channels=channels)
-    random_layers, parts = augmentation(config), head(config, num_classes=num_classes)
-    base = load_base(config, image_size=image_size)
-    return assemble(config, base, random_layers=random_layers, head_layers=parts)
+    return assemble(config, load_base(config, image_size=image_size), parts)
 
 
 def assemble(
-    config: ModelConfig,
-    base: keras.Model,
-    *,
-    random_layers: list[keras.layers.Layer],
-    head_layers: list[keras.layers.Layer],
+    config: ModelConfig, base: keras.Model, parts: list[keras.layers.Layer]
 ) -> keras.Model:
-    """Join augmentation, preprocessing, base and head to a model of images 0..255."""
+    """Join the layers of `make` and a base to a model of images 0..255."""
+    random_layers, head_layers = _parted(parts)
     inputs = keras.Input(base.input_shape[1:], name="image")
-    outputs = chain(inputs, random_layers)
-    outputs = base(_prepared(config, outputs))
+    outputs = base(_prepared(config, chain(inputs, random_layers)))
     return keras.Model(inputs, chain(outputs, head_layers), name=config.base)
 
 
@@ -52,29 +53,22 @@ def extractor(config: ModelConfig, base: keras.Model) -> keras.Model:
     return keras.Model(inputs, outputs, name="extractor")
 
 
-def build_head(
-    config: ModelConfig, *, feature_shape: tuple[int, ...], num_classes: int
+def join_head(
+    config: ModelConfig, parts: list[keras.layers.Layer], *, feature_shape: tuple[int, ...]
 ) -> keras.Model:
-    """Build the head alone, over the outputs of `extractor`.
+    """Build the head alone, over the outputs of `extractor`, of the layers of `make`.
 
-    Its initial weights are those that `build` gives the same head after the same seed.
+    Its initial weights are those of the whole model after the same seed.
     """
-    augmentation(config)  # draws its seeds first, as in `build`
-    parts = head(config, num_classes=num_classes)
+    _, own = _parted(parts)
     inputs = keras.Input(feature_shape, name="features")
-    return keras.Model(inputs, chain(inputs, parts[1:] if config.head == "gap" else parts))
-
-
-def _prepared(config: ModelConfig, pixels: keras.KerasTensor) -> keras.KerasTensor:
-    mode = BASES[config.base].preprocessing if config.preprocessing == "matched" else "none"
-    return preprocess(pixels, mode)
+    return keras.Model(inputs, chain(inputs, own[1:] if config.head == "gap" else own))
 
 
 def around(config: ModelConfig, base: keras.Model, head_model: keras.Model) -> keras.Model:
     """Build the whole model around a head that was trained on features; it keeps its weights."""
     first = [keras.layers.GlobalAveragePooling2D()] if config.head == "gap" else []
-    parts = [*first, *head_model.layers[1:]]
-    return assemble(config, base, random_layers=augmentation(config), head_layers=parts)
+    return assemble(config, base, [*augmentation(config), *first, *head_model.layers[1:]])
 
 
 def unfreeze(model: keras.Model, *, base: str, at: str) -> None:
@@ -107,3 +101,17 @@ def unfreeze(model: keras.Model, *, base: str, at: str) -> None:
             for weight in (layer.gamma, layer.beta):
                 if weight is not None:
                     weight.trainable = learns
+
+
+def _prepared(config: ModelConfig, pixels: keras.KerasTensor) -> keras.KerasTensor:
+    mode = BASES[config.base].preprocessing if config.preprocessing == "matched" else "none"
+    return preprocess(pixels, mode)
+
+
+def _parted(
+    parts: list[keras.layers.Layer],
+) -> tuple[list[keras.layers.Layer], list[keras.layers.Layer]]:
+    """Part the layers of `make` into those before the base and those behind it."""
+    starts = (keras.layers.Flatten, keras.layers.GlobalAveragePooling2D)
+    first = next(i for i, part in enumerate(parts) if isinstance(part, starts))
+    return parts[:first], parts[first:]

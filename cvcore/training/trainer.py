@@ -1,6 +1,8 @@
-"""The training loop of one trial: Keras `fit`, stopped and continued at any epoch.
+"""The training loop of one trial, stopped and continued at any epoch.
 
-The order of the images is a function of seed and epoch, and dropout and augmentation keep their
+Epochs run as one graph each (`cvcore.training.program`), or through Keras `fit`, which is the plain
+path that the other is held against, and the one for several devices: the numbers are the same. The
+order of the images is a function of seed and epoch, and dropout and augmentation keep their
 state in the model, so training in several stretches gives the numbers of training in one.
 """
 
@@ -21,18 +23,13 @@ import tensorflow as tf
 from cvcore.errors import TrialFailed
 from cvcore.records import EpochMetrics, Evaluation
 from cvcore.settings import TrainingConfig
+from cvcore.training.compilation import compile_model
 from cvcore.training.devices import Placement
 from cvcore.training.feed import as_tensor, epoch_order, inference_batches, training_batches
+from cvcore.training.program import Blueprint, Program, Programs
 
 # Bounds the orders made ahead for a stretch of epochs: 8 MB, 10 ms.
 MAX_ORDERED_IMAGES = 2**20
-
-OPTIMIZERS = {
-    "adam": keras.optimizers.Adam,
-    "adamw": keras.optimizers.AdamW,
-    "rmsprop": keras.optimizers.RMSprop,
-    "sgd": keras.optimizers.SGD,
-}
 
 
 @dataclass(slots=True, kw_only=True)
@@ -81,13 +78,14 @@ class Trainer:
     """Train one model epoch by epoch and remember its best weights.
 
     `score` turns validation logits into an `Evaluation` and `better(new, old)` ranks two of them.
-    After every epoch `epochs` has one more entry. A later phase goes on from the `past`, whose
-    epochs count: `config.epochs` is the last epoch of this phase.
+    After every epoch `epochs` has one more entry. With `programs` and one device the epochs run in
+    the graph, in a program that an earlier trial may have compiled. A later phase goes on from the
+    `past`, whose epochs count: `config.epochs` is the last epoch of this phase.
     """
 
     def __init__(
         self,
-        build: Callable[[], keras.Model],
+        blueprint: Blueprint,
         arrays: Arrays,
         *,
         config: TrainingConfig,
@@ -95,6 +93,7 @@ class Trainer:
         placement: Placement,
         score: Callable[[npt.NDArray[np.float32]], Evaluation],
         better: Callable[[Evaluation, Evaluation], bool],
+        programs: Programs | None = None,
         phase: str = "train",
         past: Past | None = None,
     ) -> None:
@@ -111,13 +110,19 @@ class Trainer:
         self._score, self._better = score, better
         self._images = as_tensor(arrays.images)
         self._labels = tf.constant(arrays.labels)
-        keras.utils.set_random_seed(seed)
-        with placement.strategy.scope() if placement.strategy else nullcontext():
-            self.model = build()
-            self.model.compile(**_compilation(self.model, config))
-        self._forward = tf.function(
-            lambda batch: self.model(batch, training=False), reduce_retracing=True
-        )
+        self._program: Program | None = None
+        self.program_reused = False
+        if programs is not None and placement.strategy is None:
+            self._program, self.program_reused = programs.get(blueprint, config=config, seed=seed)
+            self.model, self._forward = self._program.model, self._program.forward
+        else:
+            keras.utils.set_random_seed(seed)
+            with placement.strategy.scope() if placement.strategy else nullcontext():
+                self.model = blueprint.build()
+                compile_model(self.model, config)
+            self._forward = tf.function(
+                lambda batch: self.model(batch, training=False), reduce_retracing=True
+            )
         self.seconds["trace"] += time.perf_counter() - started
 
     @property
@@ -132,19 +137,39 @@ class Trainer:
     def advance(self, *, until_epoch: int, max_seconds: float = math.inf) -> list[EpochMetrics]:
         """Train to the end of `until_epoch`, at least one epoch; return the new epochs.
 
-        Stops earlier at the first epoch that ends after `max_seconds`, after some million images,
-        or when `finished`. Raises `TrialFailed` when the loss is no longer a number.
+        Stops earlier at the first epoch that ends after `max_seconds`, or when `finished`. Raises
+        `TrialFailed` when the loss is no longer a number.
         """
         first = len(self.epochs)
-        rows = self._arrays.rows
-        num_train = self._arrays.train.shape[1]
-        most = max(1, MAX_ORDERED_IMAGES // num_train)
-        last = min(until_epoch, self.config.epochs, first + most)
+        last = min(until_epoch, self.config.epochs)
         if self.finished or last <= first:
             return []
-        orders = np.stack(
-            [epoch_order(rows(e), seed=self._seed, epoch=e) for e in range(first + 1, last + 1)]
-        )
+        deadline = time.perf_counter() + max_seconds
+        if self._program is not None:
+            self._run_graph(self._program, last, deadline=deadline)
+        else:
+            self._fit(last, deadline=deadline)
+        return self.epochs[first:]
+
+    def _run_graph(self, program: Program, last: int, *, deadline: float) -> None:
+        """Train epoch by epoch in the graph."""
+        batch_size = self.config.batch_size
+        self.seconds["trace"] += program.warm_up(self._images, self._labels)
+        while len(self.epochs) < last:
+            started = time.perf_counter()
+            epoch = len(self.epochs) + 1
+            logs = program.epoch(self._images, self._labels, self._order(epoch), batch_size)
+            seconds = time.perf_counter() - started
+            self.seconds["train"] += seconds
+            self.record(epoch, logs, seconds=seconds)
+            if self.finished or time.perf_counter() > deadline:
+                return
+
+    def _fit(self, last: int, *, deadline: float) -> None:
+        """Train through Keras `fit`, some million images at a time."""
+        first, num_train = len(self.epochs), self._arrays.train.shape[1]
+        last = min(last, first + max(1, MAX_ORDERED_IMAGES // num_train))
+        orders = np.stack([self._order(epoch) for epoch in range(first + 1, last + 1)])
         batch_size = self.config.batch_size
         self.model.fit(
             training_batches(self._images, self._labels, orders=orders, batch_size=batch_size),
@@ -152,10 +177,12 @@ class Trainer:
             epochs=last,
             steps_per_epoch=math.ceil(num_train / batch_size),
             shuffle=False,  # the order is in the batches already
-            callbacks=[_AfterEpoch(self, deadline=time.perf_counter() + max_seconds)],
+            callbacks=[_AfterEpoch(self, deadline=deadline)],
             verbose=0,
         )
-        return self.epochs[first:]
+
+    def _order(self, epoch: int) -> npt.NDArray[np.int64]:
+        return epoch_order(self._arrays.rows(epoch), seed=self._seed, epoch=epoch)
 
     def logits(self, indices: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
         """Return logits (len(indices), num_logits) float32 in inference mode."""
@@ -226,18 +253,3 @@ class _AfterEpoch(keras.callbacks.Callback):  # type: ignore[misc]
         self._trainer.record(epoch + 1, logs or {}, seconds=now - self._epoch_started)
         if self._trainer.finished or time.perf_counter() > self._deadline:
             self.model.stop_training = True
-
-
-def _compilation(model: keras.Model, config: TrainingConfig) -> dict[str, Any]:
-    """Choose loss and accuracy from the number of logits the model ends in."""
-    options = {"learning_rate": config.learning_rate}
-    if config.optimizer_epsilon is not None and config.optimizer != "sgd":
-        options["epsilon"] = config.optimizer_epsilon
-    optimizer = OPTIMIZERS[config.optimizer](**options)
-    if model.output_shape[-1] == 1:
-        loss: keras.losses.Loss = keras.losses.BinaryCrossentropy(from_logits=True)
-        accuracy = keras.metrics.BinaryAccuracy(name="accuracy", threshold=0.0)
-    else:
-        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-        accuracy = keras.metrics.SparseCategoricalAccuracy(name="accuracy")
-    return {"optimizer": optimizer, "loss": loss, "metrics": [accuracy]}

@@ -67,6 +67,7 @@ def open_engine(
             f'search.scheduler = "{scheduler}" pauses and copies trials, which needs --engine ray',
             hint="--engine ray, or --set search.scheduler=asha",
         )
+    setup = replace(setup, plain=True)
     if resources.gpus_per_trial is not None:
         setup = replace(setup, use_gpus=resources.gpus_per_trial > 0)
         _require_gpus(setup, resources.gpus_per_trial)

@@ -17,7 +17,7 @@ from cvcore.errors import TrialFailed
 from cvcore.settings import ModelConfig, TrainingConfig
 
 if TYPE_CHECKING:
-    from cvcore.training import Trainer
+    from cvcore.training import Blueprint, Programs, Trainer
 
 pytestmark = [pytest.mark.xdist_group("tensorflow"), pytest.mark.timeout(120)]
 
@@ -36,9 +36,26 @@ def dataset(folder: Path) -> tuple[np.ndarray, np.ndarray]:
     return images, rng.integers(0, 2, 120).astype(np.int32)
 
 
-def trainer(folder: Path, model: ModelConfig = PLAIN, **training: object) -> Trainer:
+def blueprint(model: ModelConfig) -> Blueprint:
+    from cvcore.models import join, make
+    from cvcore.training import Blueprint
+
+    return Blueprint(
+        make=partial(make, model, num_classes=2, precision="float32"),
+        join=partial(join, model, image_size=SIZE, channels=3, precision="float32"),
+        key=model,
+    )
+
+
+def trainer(
+    folder: Path,
+    model: ModelConfig = PLAIN,
+    *,
+    programs: Programs | None = None,
+    seed: int = SEED,
+    **training: object,
+) -> Trainer:
     from cvcore.evaluation import evaluate
-    from cvcore.models import build
     from cvcore.scoring import is_better
     from cvcore.training import Trainer, choose_strategy
     from cvcore.training.trainer import Arrays
@@ -46,15 +63,16 @@ def trainer(folder: Path, model: ModelConfig = PLAIN, **training: object) -> Tra
     images, labels = dataset(folder)
     train, validation = np.arange(90), np.arange(90, 120)
     return Trainer(
-        partial(build, model, image_size=SIZE, channels=3, num_classes=2, precision="float32"),
+        blueprint(model),
         Arrays(images=images, labels=labels, train=train[None], validation=validation),
         config=TrainingConfig(**{"epochs": 4, "early_stopping_patience": 0, **training}),
-        seed=SEED,
+        seed=seed,
         placement=choose_strategy(),
         score=partial(
             evaluate, labels=labels[validation], class_names=("a", "b"), split="validation"
         ),
         better=partial(is_better, objective="val_loss", mode="min"),
+        programs=programs,
     )
 
 
