@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from jobs.cli import main
+
+ROOT = Path(__file__).parents[2]
 
 # what is typed after `cvjobs`, and what the answer must contain
 WRONG = [
@@ -61,6 +65,126 @@ def test_a_wrong_input_is_refused_before_anything_starts(
     assert "\nnext: " in printed.err
     assert printed.out == ""
     assert list(tmp_path.iterdir()) == []
+
+
+# what a spec says, and what the answer must contain
+TRANSFER = '[model]\nfamily = "transfer"\nweights = "none"\n'
+WRONG_TRANSFER = [
+    (TRANSFER + 'base = "mobilnet_v2"', ["model.base", "did you mean 'mobilenet_v2'?"]),
+    (
+        TRANSFER + 'base = "xception"\n[data]\nimage_size = 70',
+        ["data.image_size: xception needs at least 71, received 70"],
+    ),
+    (
+        TRANSFER + '[data]\nchannels = "grayscale"',
+        ['data.channels: a pretrained base needs "rgb", received "grayscale"'],
+    ),
+    (
+        TRANSFER.replace("none", "https://host/w.weights.h5"),
+        ["model.weights: expected", "s3://bucket/key", "no file 'https://host/w.weights.h5'"],
+    ),
+    (TRANSFER.replace('"none"', '"gone.h5"'), ["model.weights: expected", "no file 'gone.h5'"]),
+    *(
+        (
+            TRANSFER + f"[training]\nfine_tune = {{epochs = 2, at = {at}}}",
+            ["training.fine_tune_at: expected a name or a whole number of at least 0", received],
+        )
+        for at, received in [
+            ("1.5", "received 1.5"),
+            ("true", "received true"),
+            ("-1", "received -1"),
+            ("[100, 101]", "received [100, 101]"),
+        ]
+    ),
+    (
+        TRANSFER + "[training]\nfine_tune = {rate = 3}",
+        ["line 5: training.fine_tune.rate: unknown key", "learning_rate_factor"],
+    ),
+    (
+        TRANSFER + "[training.fine_tune]\nlerning_rate_factor = 0.1",
+        ["training.fine_tune.lerning_rate_factor: unk", "did you mean 'learning_rate_factor'?"],
+    ),
+    (TRANSFER + "[training]\nfine_tune = 3", ["training.fine_tune: unknown key"]),
+    (
+        "[training]\nfine_tune = {epochs = 2}",
+        ["training.fine_tune: only a pretrained base has something to unfreeze"],
+    ),
+    *(
+        (
+            TRANSFER + "[training]\nfine_tune = {epochs = 2}\n"
+            f'[search]\nscheduler = "{scheduler}"\n[space]\nlearning_rate = {{log = [0.1, 1]}}',
+            ["search.scheduler: hyperband and pbt copy trials", f'received "{scheduler}"', "asha"],
+        )
+        for scheduler in ("hyperband", "pbt")
+    ),
+    (
+        "[model]\nnum_blocks = 2\nfilters_per_block = [8, 16, 32]",
+        ["model.filters_per_block has 3 numbers for 2 blocks", "set model.num_blocks = 3"],
+    ),
+    *(
+        (
+            f"[model]\nfilters_per_block = {given}",
+            ["from 1 to 1024, one a block, such as [8, 16, 16]", f"received {received}"],
+        )
+        for given, received in [
+            ('[8, "many"]', '[8, "many"]'),
+            ("[8, 16.0]", "[8, 16.0]"),
+            ("[]", "[]"),
+            ("[8, 0]", '"8,0"'),
+            ("[8, -1]", '"8,-1"'),
+            ('"8,"', '"8,"'),
+            ("8.0", "8.0"),
+            ("2000", '"2000"'),
+        ]
+    ),
+]
+
+
+def wrong_specs(folder: Path) -> list[str]:
+    paths = [folder / f"{number}.toml" for number in range(len(WRONG_TRANSFER))]
+    for path, (text, _) in zip(paths, WRONG_TRANSFER, strict=True):
+        path.write_text(text, encoding="utf-8")
+    return [str(path) for path in paths]
+
+
+@pytest.mark.parametrize("number", range(len(WRONG_TRANSFER)))
+def test_a_wrong_base_or_list_is_refused_in_one_sentence(
+    number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    spec = wrong_specs(tmp_path)[number]
+    assert main(["sweep", spec]) == 2
+    printed = capsys.readouterr()
+    _, expected = WRONG_TRANSFER[number]
+    for words in expected:
+        assert words in printed.err, printed.err
+    assert "1 problem\n" in printed.err
+    assert "\nnext: " in printed.err
+    assert printed.out == ""
+    assert not [path for path in tmp_path.iterdir() if path.suffix != ".toml"]
+
+
+def test_no_wrong_spec_waits_for_tensorflow_or_ray(tmp_path: Path) -> None:
+    script = (
+        "import sys\nfrom jobs.cli import main\n"
+        "print([main(['sweep', spec, '--quiet']) for spec in sys.argv[1:]])\n"
+        "print([name for name in ('tensorflow', 'keras', 'ray', 'matplotlib', 'PIL')"
+        " if name in sys.modules])"
+    )
+    specs = wrong_specs(tmp_path)
+    done = subprocess.run(
+        [sys.executable, "-c", script, *specs],
+        capture_output=True, text=True, check=True, cwd=ROOT,
+    )  # fmt: skip
+    assert done.stdout.splitlines() == [str([2] * len(specs)), "[]"]
+
+
+@pytest.mark.parametrize("change", ["model.filters_per_block=[8,x]", "training.fine_tune={rate=3}"])
+def test_a_list_or_table_typed_after_set_is_checked_as_in_a_file(
+    change: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["sweep", "--set", change]) == 2
+    assert f"--set {change.partition('=')[0]}: " in capsys.readouterr().err
 
 
 def test_all_problems_come_in_one_answer(

@@ -14,7 +14,7 @@ from cvcore.catalog import DEFAULT_RECIPE, recipe_names
 from cvcore.config import check_engine, load_spec, to_toml
 from cvcore.errors import ConfigError, UsageError
 from cvcore.hyperparameters import hyperparameters
-from cvcore.settings import SECTIONS, SweepSpec
+from cvcore.settings import SECTIONS, TRAINING_NAMES, SweepSpec
 from cvcore.spaces import Choice, Integer, Parameter, Real
 from cvcore.toml import literal
 
@@ -42,11 +42,26 @@ def legal_values(name: str) -> st.SearchStrategy[Any]:
     if limits["choices"]:
         return st.sampled_from(limits["choices"])
     bounds = {"min_value": limits["minimum"], "max_value": limits["maximum"]}
+    if limits["numbers"]:
+        return numbers(**bounds)
     if limits["kind"] is int:
         return st.integers(**bounds)
     if limits["kind"] is float:
         return st.floats(**bounds)
     return st.text(st.characters(exclude_categories=["Cs"], exclude_characters=":@"), max_size=5)
+
+
+def numbers(*, min_value: int | None, max_value: int | None) -> st.SearchStrategy[Any]:
+    """Write what is kept as text in every way in which it may be written.
+
+    One number a block where there are limits, and the specs below have one block; else a number or
+    a name.
+    """
+    if max_value is None:
+        names = st.from_regex(r"[a-z][a-z0-9_]{0,9}", fullmatch=True)
+        return names | st.integers(0, 10**6) | st.integers(0, 10**6).map(str)
+    one = st.integers(min_value, max_value)
+    return one | one.map(str) | one.map(lambda number: [number])
 
 
 @st.composite
@@ -59,6 +74,8 @@ def spec_texts(draw: st.DrawFn) -> str:
         "conv_stride",
         "pool_size",
         "pool_stride",
+        "kernel_size_per_block",
+        "pool_size_per_block",
         "base",
         "weights",
     }
@@ -68,16 +85,17 @@ def spec_texts(draw: st.DrawFn) -> str:
     model = {"num_blocks": 1, "kernel_size": 1, "pool_size": 1}
     training: dict[str, Any] = {"epochs": draw(st.integers(1, 50))}
     for name in names[:num_fixed]:
-        table = training if name in {"batch_size", "optimizer", "learning_rate"} else model
+        table = training if name in TRAINING_NAMES else model
         table[name] = draw(legal_values(name))
     lines = [f"name = {literal(draw(st.from_regex(r'[a-zé ]{1,20}', fullmatch=True)))}"]
     for section, table in (("model", model), ("training", training)):
         lines += [f"[{section}]", *(f"{key} = {literal(value)}" for key, value in table.items())]
     lines.append("[space]")
-    searched = names[num_fixed : num_fixed + num_searched]
+    of_cnn = [one for one in names if hyperparameters()[one].metadata["family"] != "transfer"]
+    searched = [name for name in of_cnn if name not in names[:num_fixed]][:num_searched]
     earlier: dict[str, Any] = {}
     for name in searched:
-        values = draw(st.lists(legal_values(name), min_size=1, max_size=4, unique=True))
+        values = draw(st.lists(legal_values(name), min_size=1, max_size=4, unique_by=str_of))
         entry: dict[str, Any] = {"choice": values}
         if earlier and draw(st.booleans()):
             other = draw(st.sampled_from(sorted(earlier)))
@@ -85,6 +103,11 @@ def spec_texts(draw: st.DrawFn) -> str:
         earlier[name] = values[0]
         lines.append(f"{name} = {literal(entry)}")
     return "\n".join(lines)
+
+
+def str_of(value: Any) -> str:
+    """Tell values apart as a spec does: 8, "8" and [8] are one number of filters."""
+    return ",".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 @given(text=spec_texts())
@@ -256,6 +279,53 @@ def test_a_spec_that_is_not_there_lists_what_is(name: str) -> None:
         load_spec(name)
     assert caught.value.exit_code == 2
     assert repr(name) in caught.value.message
+
+
+@pytest.mark.parametrize("given", ["[8, 16, 16]", '"8,16,16"', '" 8, 16 ,16 "'])
+def test_numbers_of_blocks_are_one_setting_however_they_are_written(
+    written: Any, given: str
+) -> None:
+    spec = written(f"[model]\nfilters_per_block = {given}")
+    assert spec.model.filters_per_block == "8,16,16"
+    assert 'filters_per_block = "8,16,16"' in to_toml(spec)
+
+
+@pytest.mark.parametrize("given", ["[8,16]", "8,16", "[8, 16]"])
+def test_numbers_of_blocks_may_be_typed_after_set(written: Any, given: str) -> None:
+    overrides = [f"model.filters_per_block={given}"]
+    assert written("", overrides=overrides).model.filters_per_block == "8,16"
+
+
+def test_numbers_of_blocks_are_searched_as_whole_lists(written: Any) -> None:
+    spec = written("[space]\nfilters_per_block = {choice = [[8, 16], 4, '2,2']}")
+    assert spec.space["filters_per_block"].domain == Choice(values=("8,16", "4", "2,2"))
+
+
+def test_the_same_numbers_written_in_two_ways_are_one_choice(written: Any) -> None:
+    (found,) = problems(written, "[space]\nfilters_per_block = {choice = [[8, 16], '8,16']}")
+    assert "lists a value twice" in found
+
+
+@pytest.mark.parametrize(("at", "kept"), [("100", "100"), ("'100'", "100"), ("'out'", "out")])
+def test_fine_tuning_is_a_table_or_flat_settings(written: Any, at: str, kept: str) -> None:
+    table = written(f"[training]\nfine_tune = {{at = {at}, epochs = 3, optimizer = 'sgd'}}")
+    flat = written(
+        f"[training]\nfine_tune_at = {at}\nfine_tune_epochs = 3\nfine_tune_optimizer = 'sgd'"
+    )
+    assert table == flat
+    assert table.training.fine_tune_at == kept
+
+
+def test_fine_tuning_set_from_outside_wins_over_the_table_of_the_file(written: Any) -> None:
+    text = "[training]\nfine_tune = {at = 100, epochs = 3}"
+    spec = written(text, overrides=["training.fine_tune.at=block_13_expand"])
+    assert (spec.training.fine_tune_at, spec.training.fine_tune_epochs) == ("block_13_expand", 3)
+    spec = written(text, overrides=["training.fine_tune={epochs=7}"])
+    assert (spec.training.fine_tune_at, spec.training.fine_tune_epochs) == ("100", 7)
+    spec = written(
+        text, overrides=["space.fine_tune_at={choice=[100, 120]}", "model.family=transfer"]
+    )
+    assert spec.space["fine_tune_at"].domain == Choice(values=("100", "120"))
 
 
 def test_a_flag_beats_set_which_beats_the_file(written: Any) -> None:

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cvcore import geometry
-from cvcore.settings import ModelConfig
+from cvcore.hyperparameters import resolve
+from cvcore.settings import ModelConfig, SweepSpec
 
 MODELS = st.builds(
     ModelConfig,
@@ -53,6 +54,60 @@ def test_a_larger_image_never_leaves_less(model: ModelConfig, image_size: int) -
     if geometry.fits(model, image_size=image_size):
         smaller = geometry.check(model, image_size=image_size)
         assert geometry.check(model, image_size=image_size + 1) >= smaller
+
+
+LISTS = st.lists(st.integers(1, 4), min_size=1, max_size=5)
+
+
+@given(
+    num_blocks=st.integers(1, 5),
+    filters=LISTS,
+    kernels=LISTS,
+    pools=LISTS,
+    image_size=st.integers(8, 64),
+)
+def test_the_last_number_of_a_list_stands_for_the_blocks_that_follow(
+    num_blocks: int, filters: list[int], kernels: list[int], pools: list[int], image_size: int
+) -> None:
+    def text(numbers: list[int]) -> str:
+        return ",".join(map(str, numbers[:num_blocks]))
+
+    def model(numbers: dict[str, list[int]]) -> ModelConfig:
+        lists = {f"{name}_per_block": text(given) for name, given in numbers.items()}
+        return ModelConfig(num_blocks=num_blocks, conv_padding="valid", **lists)
+
+    given_short = {"filters": filters, "kernel_size": kernels, "pool_size": pools}
+    whole = {name: [*numbers, *[numbers[-1]] * num_blocks] for name, numbers in given_short.items()}
+    short = model(given_short)
+    assert list(geometry.layers(short)) == list(geometry.layers(model(whole)))
+    assert geometry.fits(short, image_size=image_size) == geometry.fits(
+        model(whole), image_size=image_size
+    )
+    convolutions = [one for one in geometry.layers(short) if one.kind == "convolution"]
+    assert [one.filters for one in convolutions] == whole["filters"][:num_blocks]
+    assert [one.window for one in convolutions] == whole["kernel_size"][:num_blocks]
+
+
+def test_a_list_takes_the_place_of_number_and_growth() -> None:
+    model = ModelConfig(filters=64, filters_growth=4.0, filters_per_block="8,16")
+    found = [one.filters for one in geometry.layers(model) if one.kind == "convolution"]
+    assert found == [8, 16, 16]
+
+
+@pytest.mark.parametrize("name", ["filters", "kernel_size", "pool_size"])
+def test_a_list_longer_than_the_model_is_refused(name: str) -> None:
+    model = ModelConfig(num_blocks=2, **{f"{name}_per_block": "1,2,3"})
+    with pytest.raises(ValueError, match=rf"model\.{name}_per_block has 3 numbers for 2 blocks"):
+        geometry.check(model, image_size=96)
+    assert not geometry.fits(model, image_size=96)
+
+
+def test_what_a_list_replaces_is_null_in_the_columns() -> None:
+    lists = {"filters_per_block": "8", "kernel_size_per_block": "3,5", "pool_size_per_block": "2"}
+    columns = resolve(SweepSpec(model=ModelConfig(**lists)), {})[2]
+    for name in ("filters", "filters_growth", "kernel_size", "pool_size"):
+        assert columns[name] is None
+    assert {name: columns[name] for name in lists} == lists
 
 
 def test_a_transfer_model_has_no_geometry_of_its_own() -> None:

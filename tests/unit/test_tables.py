@@ -145,10 +145,20 @@ def test_a_schema_keeps_the_rules(table: str) -> None:
             assert field.type == pa.timestamp("us", tz="UTC")
 
 
-def test_every_hyperparameter_has_its_column_at_the_end() -> None:
-    expected = [f"hp_{name}" for name in hyperparameters()]
+def test_every_hyperparameter_has_its_column() -> None:
+    columns = [name for name in SCHEMAS["trials"].names if name.startswith("hp_")]
 
-    assert SCHEMAS["trials"].names[-len(expected) :] == expected
+    assert columns == [f"hp_{name}" for name in hyperparameters()]
+
+
+def test_what_a_later_version_brought_stands_behind_all_that_was_there() -> None:
+    first = [k for k, one in hyperparameters().items() if one.metadata["since"] == 1]
+    names = SCHEMAS["trials"].names
+
+    end = names.index(f"hp_{first[-1]}") + 1
+    assert names[end - len(first) : end] == [f"hp_{name}" for name in first]
+    assert names[end:][:3] == ["num_features_computed", "feature_views", "weights_sha256"]
+    assert len(names[end:]) == 3 + len(hyperparameters()) - len(first)
 
 
 def test_a_part_says_its_version_and_is_compressed_as_promised() -> None:

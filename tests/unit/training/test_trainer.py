@@ -18,6 +18,7 @@ from cvcore.settings import ModelConfig, TrainingConfig
 
 if TYPE_CHECKING:
     from cvcore.training import Blueprint, Programs, Trainer
+    from cvcore.training.trainer import Past
 
 pytestmark = [pytest.mark.xdist_group("tensorflow"), pytest.mark.timeout(120)]
 
@@ -53,6 +54,8 @@ def trainer(
     *,
     programs: Programs | None = None,
     seed: int = SEED,
+    phase: str = "train",
+    past: Past | None = None,
     **training: object,
 ) -> Trainer:
     from cvcore.evaluation import evaluate
@@ -73,7 +76,15 @@ def trainer(
         ),
         better=partial(is_better, objective="val_loss", mode="min"),
         programs=programs,
+        phase=phase,
+        past=past,
     )
+
+
+def left_by(one: Trainer) -> Past:
+    from cvcore.training.trainer import Past
+
+    return Past(epochs=tuple(one.epochs), best=one.best, seconds=one.seconds)
 
 
 def losses(one: Trainer) -> list[tuple[float, float, float]]:
@@ -153,6 +164,52 @@ def test_only_its_own_seconds_count_on_from_a_checkpoint(tensorflow: None, tmp_p
     checkpoint.load(copy, folder, is_own=False)
     assert own.seconds["train"] == first.seconds["train"] > 0
     assert copy.seconds["train"] == 0
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "adamw", "rmsprop"])
+def test_epsilon_reaches_the_optimizer(tensorflow: None, tmp_path: Path, optimizer: str) -> None:
+    plain = trainer(tmp_path, optimizer=optimizer)
+    assert plain.model.optimizer.epsilon == 1e-7
+    careful = trainer(tmp_path, optimizer=optimizer, optimizer_epsilon=0.5)
+    assert careful.model.optimizer.epsilon == 0.5
+    for one in (plain, careful):
+        one.advance(until_epoch=1)
+    assert losses(plain) != losses(careful)
+
+
+def test_an_optimizer_that_knows_no_epsilon_takes_none(tensorflow: None, tmp_path: Path) -> None:
+    assert trainer(tmp_path, optimizer="sgd", optimizer_epsilon=0.5).model.optimizer.name == "sgd"
+
+
+def test_a_later_phase_goes_on_from_the_past_and_keeps_its_best(
+    tensorflow: None, tmp_path: Path
+) -> None:
+    first = trainer(tmp_path, epochs=3)
+    first.advance(until_epoch=3)
+    past = left_by(first)
+    second = trainer(tmp_path, phase="fine_tune", past=past, epochs=5, learning_rate=1.0)
+    assert not second.finished
+    second.advance(until_epoch=5)
+    assert second.finished
+    assert [one.epoch for one in second.epochs] == [1, 2, 3, 4, 5]
+    assert [one.phase for one in second.epochs] == 3 * ["train"] + 2 * ["fine_tune"]
+    assert second.best is not None and past.best is not None
+    lowest = min(second.epochs, key=lambda one: one.val_loss)
+    assert (second.best.epoch, second.best.evaluation.loss) == (lowest.epoch, lowest.val_loss)
+    assert second.seconds["train"] > past.seconds["train"]
+
+
+def test_patience_begins_anew_in_a_later_phase(tensorflow: None, tmp_path: Path) -> None:
+    """The best epoch lies behind by more than the patience before the phase begins."""
+    first = trainer(tmp_path, epochs=40, early_stopping_patience=3, learning_rate=0.01)
+    first.advance(until_epoch=40)
+    done = len(first.epochs)
+    assert first.best is not None and done == first.best.epoch + 3 < 40
+    changes = {"epochs": done + 20, "early_stopping_patience": 3, "learning_rate": 1e-8}
+    second = trainer(tmp_path, phase="fine_tune", past=left_by(first), **changes)
+    assert not second.finished
+    second.advance(until_epoch=done + 20)
+    assert len(second.epochs) == done + 3  # nothing was learned
 
 
 def test_patience_ends_training_and_the_best_weights_come_back(
