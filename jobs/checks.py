@@ -70,6 +70,18 @@ def _transfer_problems(spec: SweepSpec) -> list[str]:
             f"data.image_size: {spec.model.base} needs at least {base.minimum_size}, "
             f"received {spec.data.image_size}"
         )
+    at = spec.training.fine_tune_at
+    tunes_at_number = spec.training.fine_tune_epochs and "fine_tune_at" not in spec.space
+    if (
+        "base" not in spec.space
+        and tunes_at_number
+        and at.isdecimal()
+        and int(at) >= base.num_layers
+    ):
+        problems.append(
+            f"training.fine_tune.at: {spec.model.base} has the layers 0 to {base.num_layers - 1}, "
+            f"received {at}"
+        )
     if spec.data.channels != "rgb":
         problems.append(
             f'data.channels: a pretrained base needs "rgb", received "{spec.data.channels}"'

@@ -97,6 +97,10 @@ WRONG_TRANSFER = [
         ]
     ),
     (
+        TRANSFER + "[training]\nfine_tune = {epochs = 2, at = 154}",
+        ["training.fine_tune.at: mobilenet_v2 has the layers 0 to 153, received 154"],
+    ),
+    (
         TRANSFER + "[training]\nfine_tune = {rate = 3}",
         ["line 5: training.fine_tune.rate: unknown key", "learning_rate_factor"],
     ),

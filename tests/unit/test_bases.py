@@ -98,6 +98,7 @@ def test_a_base_is_what_its_row_says(tensorflow: None, name: str) -> None:
     scales_itself = any(isinstance(layer, scaling) for layer in model.layers[:3])
     assert scales_itself == (base.preprocessing == "none")
 
+    assert len(model.layers) == base.num_layers
     first = [layer.name for layer in model.layers].index(base.fine_tune_at)
     above = [layer for layer in model.layers[first:] if layer.weights]
     assert above[0].name == base.fine_tune_at or re.fullmatch(r"conv2d(_\d+)?", above[0].name)

@@ -248,3 +248,17 @@ def test_what_one_trial_learned_never_reaches_the_next(small: Bench) -> None:
     ruined = {"epochs": 1, "fine_tune_epochs": 2, "fine_tune_at": "0", "learning_rate": 0.5}
     trained(trial_of(22, model={"dense_units": 8, "dropout": 0.3}, training=ruined), small)
     assert [curve(trained(config, small)[0]) for config in (plain, whole)] == before
+
+
+def test_fine_tuning_that_diverges_leaves_the_head_as_it_was(small: Bench) -> None:
+    training = {
+        "epochs": 2, "fine_tune_epochs": 3, "fine_tune_at": "0", "learning_rate": 10.0,
+        "fine_tune_learning_rate_factor": 1e30, "fine_tune_optimizer": "sgd",
+    }  # fmt: skip
+    config = trial_of(training=training)
+    session, stretches = trained(config, small)
+    outcome = stretches[-1].outcome
+    assert (outcome.status, outcome.epochs_run, outcome.has_model) == ("completed", 2, True)
+    assert session.trainer is not None
+    assert session.trainer.phase == "fine_tune"
+    assert np.isfinite(saved_logits(session)).all()
