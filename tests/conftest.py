@@ -10,6 +10,11 @@ import os
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
+
+# A deadline would assert seconds; on a loaded machine it fails tests that are right.
+settings.register_profile("cvjobs", deadline=None)
+settings.load_profile("cvjobs")
 
 pytest_plugins = ["tests.services"]
 

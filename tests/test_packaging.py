@@ -38,7 +38,7 @@ def test_the_wheel_holds_every_source_and_data_file_and_nothing_else(
         path.relative_to(ROOT).as_posix()
         for package in ("cvcore", "jobs")
         for path in (ROOT / package).rglob("*")
-        if path.suffix in {".py", ".toml", ".typed"}
+        if path.suffix in {".py", ".toml", ".json", ".typed"}
     }
 
     held = {name for name in wheel.namelist() if ".dist-info/" not in name}

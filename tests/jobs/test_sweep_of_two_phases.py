@@ -74,15 +74,18 @@ def test_phases_are_told_apart_in_log_and_tables(
     assert log_of(store, only_sweep(store)).status == "completed"
 
 
-def test_a_layer_past_the_end_ends_the_sweep_with_the_layers_there_are(
+def test_an_unknown_layer_ends_the_sweep_with_the_layers_there_are(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     spec = tmp_path / "spec.toml"
     spec.write_text(SPEC, encoding="utf-8")
-    changes = settings("training.fine_tune.at=400", "search.scheduler=none", "training.epochs=1")
+    changes = settings(
+        "training.fine_tune.at=block_13_expnd", "search.scheduler=none", "training.epochs=1"
+    )
     typed = ("sweep", str(spec), "--store", str(tmp_path / "store"), "--engine", "inline")
     answer = here(capsys, *typed, *changes, "--trials", "1", "--json")
     assert answer.code == 4
     message = answer.document["error"]["message"]
     assert "training.fine_tune.at: mobilenet_v2 has the layers 0 (" in message
-    assert "to 153 (out_relu), received '400'" in message
+    assert "to 153 (out_relu), received 'block_13_expnd'" in message
+    assert "did you mean 'block_13_expand'?" in message

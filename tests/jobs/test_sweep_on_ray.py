@@ -106,9 +106,13 @@ def test_every_trial_has_one_row_with_typed_columns(
         assert row["device"]
         assert row["images_per_second"] > 0
         assert row["started_at"] < row["finished_at"]
-        fixed = [name for name in hyperparameters() if name not in spec.space]
+        declared = hyperparameters()
+        fixed = [name for name in declared if name not in spec.space]
         assert all(
-            row[f"hp_{name}"] is not None for name in fixed if name not in ("base", "weights")
+            row[f"hp_{name}"] is not None
+            for name in fixed
+            if declared[name].metadata["family"] != "transfer"
+            and (name == "pool_stride" or not declared[name].metadata["optional"])
         )
         assert (row["hp_dense_units"] is None) == (row["hp_head"] == "gap")
     heads = Counter((row["hp_head"], row["hp_dense_units"]) for row in rows)
