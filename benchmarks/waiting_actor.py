@@ -10,8 +10,8 @@ from typing import Any
 
 from ray import tune
 
-from benchmarks.orchestrate import warm_up
 from benchmarks.simulated_trials import leave_predictions, progress_of
+from benchmarks.waiting import warm_up
 from cvcore.records import TrialConfig
 from cvcore.store import LocalStore
 from jobs.adapters import ray_search

@@ -25,6 +25,7 @@ from cvcore.events import (
     Event,
     SweepState,
     apply,
+    decode_event,
     encode_batch,
     known_sweeps,
     read_batches,
@@ -96,7 +97,7 @@ class SweepLog:
     def append(self, event: Event) -> None:
         """Take note of an event; the next flush stores it."""
         line = json.dumps(event, separators=(",", ":"))
-        self._take(json.loads(line))
+        self._take(decode_event(line))
         self._lines.append(line)
 
     def flush_if_due(self, now: float) -> None:

@@ -1,0 +1,173 @@
+"""Images per second in the first and in later epochs, ours and the ways that are documented.
+
+All read the same JPEG files, in one process with all cores, in turn. The first epoch begins with
+nothing but files; ours decodes into a cache folder that is new every round. A ratio is printed only
+if all ways saw the same images. One JSON document goes to stdout, `--report` writes a page.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import statistics
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from benchmarks.casting_split import CASTINGS
+from benchmarks.input_ways import OURS, WAYS, Epoch, Folder, Way, open_with_cvjobs
+from benchmarks.machine import describe
+from benchmarks.processes import scratch
+from benchmarks.report import median_and_range, table
+from benchmarks.report_page import page
+from benchmarks.sweep_images import write_images
+from cvcore.runtime import start_tensorflow
+
+PLAIN = "image_dataset_from_directory"
+# Decoders and their resizing may differ by so many steps of 0 to 255, averaged over all images.
+MAX_DIFFERENCE = 1.0
+Row = dict[str, Any]
+
+
+def measure_way(way: Way, folder: Folder, *, epochs: int) -> Row:
+    """Open a folder and run the first epoch, then `epochs` more."""
+    started, cpu_started = time.perf_counter(), time.process_time()
+    run = way(folder)
+    opened = time.perf_counter()
+    first = run(0)
+    begun, cpu_begun = time.perf_counter(), time.process_time()
+    for number in range(1, epochs + 1):
+        _same(first, run(number))
+    return {
+        "num_images": first.num_images,
+        "mean": first.mean,
+        "startup_seconds": opened - started,
+        "first_images_per_second": first.num_images / (begun - started),
+        "first_cpu_milliseconds_per_image": (cpu_begun - cpu_started) * 1000 / first.num_images,
+        "later_images_per_second": epochs * first.num_images / (time.perf_counter() - begun),
+    }
+
+
+def measure(folder: Path, images: Path, *, size: int, rounds: int, epochs: int) -> list[Row]:
+    """Let all ways take turns; the first round fills the page cache and is thrown away."""
+    found = []
+    names = list(WAYS)
+    for number in range(rounds + 1):
+        start = number % len(names)
+        rows = {}
+        for name in [*names[start:], *names[:start]]:
+            own = Folder(images=images, cache=folder / "cache", size=size)
+            rows[name] = measure_way(WAYS[name], own, epochs=epochs)
+            if name in OURS:
+                rows[name]["reopen_seconds"] = _reopen(own)
+                shutil.rmtree(own.cache)
+            print(f"{name}: {rows[name]}", file=sys.stderr, flush=True)
+        found.append({"ways": rows, "load": round(os.getloadavg()[0], 2)})
+    return found[1:]
+
+
+def agree(rows: Mapping[str, Row]) -> bool:
+    """Tell whether all ways saw as many images, and the same."""
+    means = [row["mean"] for row in rows.values()]
+    counts = {row["num_images"] for row in rows.values()}
+    return len(counts) == 1 and max(means) - min(means) <= MAX_DIFFERENCE
+
+
+def summarise(rounds: list[Row]) -> dict[str, Row]:
+    """Reduce the rounds to figures a way; ratios to the plain Keras way where all agree."""
+    agreed = all(agree(one["ways"]) for one in rounds)
+    found: dict[str, Row] = {}
+    for name in WAYS:
+        rows = [one["ways"][name] for one in rounds]
+        found[name] = {key: [row[key] for row in rows] for key in rows[0]}
+    base = statistics.median(found[PLAIN]["later_images_per_second"])
+    for row in found.values():
+        ratio = statistics.median(row["later_images_per_second"]) / base
+        row["later_ratio"] = ratio if agreed else None
+    return found
+
+
+def result_table(summary: Mapping[str, Row]) -> str:
+    """Write the figures as a table."""
+    columns = ["way", "opened, s", "first epoch, images/s", "its CPU, ms/image"]
+    rows = [
+        [
+            name,
+            median_and_range(row["startup_seconds"], digits=3),
+            median_and_range(row["first_images_per_second"]),
+            median_and_range(row["first_cpu_milliseconds_per_image"], digits=2),
+            median_and_range(row["later_images_per_second"]),
+            "ways differ: none" if row["later_ratio"] is None else f"{row['later_ratio']:.1f}",
+        ]
+        for name, row in summary.items()
+    ]
+    written = table([*columns, "later epochs, images/s", f"× {PLAIN}"], rows)
+    again = median_and_range(summary[OURS[0]]["reopen_seconds"], digits=3)
+    return f"{written}\n\nA second process opens the decoded images in {again} s."
+
+
+def report(document: Mapping[str, Any]) -> str:
+    """Write the page of a run."""
+    return page(
+        "Input",
+        question="How many images a second reach the training step, in the first epoch and later?",
+        document=document,
+        sections={"All cores, one process": result_table(document["results"])},
+        limits="No training step runs beside it, which would take the cores; a page cache that is "
+        "warm; data that fits into memory. The decoding of cvjobs happens when the folder is "
+        "opened, and counts as part of its first epoch; it also hashes and splits the files.",
+    )
+
+
+def _same(first: Epoch, other: Epoch) -> None:
+    if first.num_images != other.num_images or abs(first.mean - other.mean) > MAX_DIFFERENCE:
+        raise RuntimeError(f"two epochs differ: {first} and {other}")
+
+
+def _reopen(folder: Folder) -> float:
+    started = time.perf_counter()
+    open_with_cvjobs(folder)
+    return time.perf_counter() - started
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    size = parser.add_mutually_exclusive_group()
+    size.add_argument("--short", action="store_true", help="300 images, 1 round (default)")
+    size.add_argument("--full", action="store_true", help="933 files, 5 rounds: two minutes")
+    parser.add_argument("--images", type=int)
+    parser.add_argument("--size", type=int, default=96, help="pixels a side, of files and batches")
+    parser.add_argument("--rounds", type=int)
+    parser.add_argument("--epochs", type=int, default=5, help="later epochs")
+    parser.add_argument("--report", type=Path, metavar="PATH", help="write a page of Markdown")
+    options = parser.parse_args()
+    machine = describe("tensorflow-cpu", "keras", "scikit-image", "numpy")
+    start_tensorflow(threads=os.cpu_count() or 1, use_gpus=False)
+    with scratch() as folder:
+        number = options.images or (933 if options.full else 300)
+        counts = write_images(folder / "data", num_images=number, size=options.size)
+        rounds = measure(
+            folder,
+            folder / "data" / "train",
+            size=options.size,
+            rounds=options.rounds or (5 if options.full else 1),
+            epochs=options.epochs,
+        )
+    document = {
+        "machine": machine,
+        "typed": sys.argv[1:],
+        "images": {"castings": "real" if CASTINGS.is_dir() else "generated", **counts},
+        "load": [one["load"] for one in rounds],
+        "results": summarise(rounds),
+    }
+    print(json.dumps(document, indent=1))
+    if options.report:
+        options.report.write_text(report(document), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
