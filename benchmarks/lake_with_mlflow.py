@@ -2,7 +2,7 @@
 
 For an interpreter of its own, with nothing of cvjobs:
 
-    python -m venv /tmp/mlflow && /tmp/mlflow/bin/pip install mlflow
+    python -m venv mlflow-venv && mlflow-venv/bin/pip install mlflow
 
 Fewest calls that its documentation knows: one batch a run. Prints one JSON document.
 """
