@@ -68,7 +68,7 @@ class SweepState:
     the number of finished trials by status. `best` is the best completed trial's id and objective;
     a tie goes to the lower loss. A stopped trial is never the best: others did better where it was
     stopped. `apply` changes a state in place, the trials in it are values: copying them all at
-    every event, a driver of 8,000 trials spent 8.8 ms of CPU on each, now 2.1.
+    every event, a driver of 8,000 trials spent 8.8 ms of CPU on each, now 2.2.
     """
 
     sweep_id: str
