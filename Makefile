@@ -17,7 +17,7 @@ PYTHON ?= $(shell for name in python3.11 python3 python; do \
 	&& command -v "$$name" && break; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help install sweep test test-fast check format bench lock lowest wheel clean
+.PHONY: help install sweep test test-fast fuzz check format bench lock lowest wheel clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -32,6 +32,9 @@ test: $(STAMP) ## install, then run the whole suite (ARGS=tests/unit runs a part
 
 test-fast: $(STAMP) ## the suite without the tests marked slow
 	@$(PYTEST) -m "not slow" $(ARGS)
+
+fuzz: $(STAMP) ## the property tests on 1,000 new random examples each (ARGS=tests/unit a part)
+	@$(PYTEST) --timeout 900 -m hypothesis --hypothesis-profile fuzz $(ARGS)
 
 check: $(STAMP) ## format, lint, types, import contracts, architecture: what the suite holds, at once
 	$(BIN)/ruff format --check .

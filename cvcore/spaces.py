@@ -88,7 +88,8 @@ class Real:
             return None
         if self.steps == 1:
             return (self.at(0.5),)
-        return tuple(self.at(i / (self.steps - 1)) for i in range(self.steps))
+        values = (self.at(i / (self.steps - 1)) for i in range(self.steps))
+        return tuple(dict.fromkeys(values))  # neighbouring bounds round to the same number
 
     def to_dict(self) -> dict[str, Any]:
         bounds: dict[str, Any] = {"log" if self.log else "uniform": [self.low, self.high]}

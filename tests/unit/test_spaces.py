@@ -56,6 +56,11 @@ def test_a_grid_lies_in_its_domain_and_repeats_nothing(domain: Domain) -> None:
     assert len(set(grid)) == len(grid) > 0
 
 
+def test_a_grid_between_neighbouring_numbers_repeats_nothing() -> None:
+    low, high = 999.9999999999999, 1000.0
+    assert Real(low=low, high=high, steps=3).grid() == (low, high)
+
+
 @given(space=conditional_spaces(), seed=st.integers())
 def test_a_drawn_configuration_lies_in_its_space_also_after_json(
     space: dict[str, Parameter], seed: int
