@@ -13,14 +13,16 @@ from datetime import UTC, datetime
 
 from cvcore import layout
 from cvcore.lake import SweepLog
-from cvcore.records import LEDGER, ClassMetrics, EpochMetrics, Evaluation, TrialConfig, TrialOutcome
+from cvcore.ledger import LEDGER
+from cvcore.records import ClassMetrics, EpochMetrics, Evaluation, TrialConfig, TrialOutcome
 from cvcore.search import RandomSearch
 from cvcore.settings import SearchConfig, SweepSpec, TrainingConfig
 from cvcore.spaces import Choice, Parameter, Real
 from cvcore.store import Store
 from cvcore.tables import predictions_file
 from cvcore.trial import Progress
-from jobs.driver import SweepDriver, figures
+from jobs.accounting import figures
+from jobs.driver import SweepDriver
 
 NUM_EPOCHS = 3
 OPTIMIZERS = ("adam", "adamw", "rmsprop", "sgd")

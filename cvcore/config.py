@@ -34,6 +34,8 @@ _FLAGS: dict[str, KeyPath] = {
     "trials": ("search", "trials"),
     "epochs": ("training", "epochs"),
     "max_concurrent": ("resources", "max_concurrent"),
+    "max_hours": ("search", "max_hours"),
+    "max_cost": ("search", "max_cost"),
 }
 
 
@@ -46,6 +48,8 @@ def load_spec(
     trials: int | None = None,
     epochs: int | None = None,
     max_concurrent: int | None = None,
+    max_hours: float | None = None,
+    max_cost: float | None = None,
 ) -> SweepSpec:
     """Read a TOML file or a recipe (None: the default recipe) and what the command line adds.
 
@@ -58,7 +62,7 @@ def load_spec(
     apply_overrides(draft, overrides)
     flags = {
         "data": data, "name": name, "trials": trials, "epochs": epochs,
-        "max_concurrent": max_concurrent,
+        "max_concurrent": max_concurrent, "max_hours": max_hours, "max_cost": max_cost,
     }  # fmt: skip
     for flag, value in flags.items():
         if value is not None:
@@ -200,6 +204,9 @@ def _check_resources(draft: Draft, spec: SweepSpec) -> None:
 
 
 def _check_search(draft: Draft, spec: SweepSpec) -> None:
+    if spec.search.max_cost is not None and not spec.resources.price_per_hour:
+        text = "needs a price: set resources.price_per_hour, what one trial's share of a machine"
+        draft.problem(("search", "max_cost"), f"{text} costs an hour")
     if spec.search.algorithm == "grid":
         for name, parameter in spec.space.items():
             if parameter.domain.grid() is None:

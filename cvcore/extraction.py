@@ -11,10 +11,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from cvcore.augmentation import augmentations
 from cvcore.features import MAX_BANK_BYTES, About, FeatureBank
 from cvcore.records import TrialConfig
 from cvcore.scoring import Bench
-from cvcore.settings import MODEL_NAMES, ModelConfig
+from cvcore.settings import ModelConfig
 from cvcore.weights import Weights
 
 if TYPE_CHECKING:
@@ -40,14 +41,9 @@ class Extraction:
 
     def __init__(self, config: TrialConfig, model: ModelConfig, weights: Weights, bench: Bench):
         dataset = bench.dataset
-        augmentation = {
-            name: getattr(model, name) for name in MODEL_NAMES if name.startswith("augment_")
-        }
-        plain = {name: getattr(ModelConfig(), name) for name in augmentation}
-        # What fills margins changes nothing where nothing moves.
-        is_augmented = {**augmentation, "augment_fill": plain["augment_fill"]} != plain
+        augmentation = augmentations(model)
         self.num_views = 0
-        if is_augmented:
+        if augmentation:
             self.num_views = min(config.training.feature_views, config.training.epochs)
         num_images, num_train = len(dataset.images), len(dataset.indices["train"])
         identity = {
@@ -58,7 +54,7 @@ class Extraction:
             "image_size": bench.data.image_size,
             "cut": "pooled" if model.head == "gap" else "maps",
             "precision": config.training.precision,
-            "augmentation": augmentation if is_augmented else None,
+            "augmentation": augmentation or None,
             "num_views": self.num_views,
         }
         self._model, self._bench = model, bench

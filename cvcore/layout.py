@@ -11,6 +11,10 @@ from datetime import UTC, date, datetime
 LAKE = "lake"
 SWEEPS = "sweeps"
 
+# What `part_date` and `part_sweep` read off a key, for a query engine to read off a path.
+PART_DATE = "/dt=([^/]+)/[^/]+$"
+PART_SWEEP = "([^/]+)-[^/]+$"
+
 
 def new_sweep_id(now: datetime) -> str:
     """Name a sweep: its start to the second in UTC, and a random tail."""
@@ -20,6 +24,11 @@ def new_sweep_id(now: datetime) -> str:
 def trial_id(sweep_id: str, index: int) -> str:
     """Name the trial that was proposed as number `index`, from 0."""
     return f"{sweep_id}-{index:05d}"
+
+
+def trial_sweep(trial: str) -> str:
+    """Read the sweep off the id of a trial."""
+    return trial.rpartition("-")[0]
 
 
 def is_identifier(text: str) -> bool:

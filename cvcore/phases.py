@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from cvcore.errors import TrialFailed
 from cvcore.extraction import Extraction, FeatureRows
+from cvcore.ledger import Ledger
 from cvcore.records import TrialConfig
 from cvcore.scoring import Bench, is_better
 from cvcore.settings import TrainingConfig, phases
@@ -32,9 +33,10 @@ class Phases:
     `trainer` is the one of the present phase; None until `ready`.
     """
 
-    def __init__(self, config: TrialConfig, bench: Bench) -> None:
+    def __init__(self, config: TrialConfig, bench: Bench, *, ledger: Ledger) -> None:
         self.config = config
         self.bench = bench
+        self._ledger = ledger
         self.trainer: Trainer | None = None
         self.model = config.model
         self._weights: Weights | None = None
@@ -46,17 +48,15 @@ class Phases:
 
         Raises `TrialFailed` for a configuration that cannot be built.
         """
-        if self.trainer is None:
-            try:
+        try:
+            if self.trainer is None:
                 if self._prepared(deadline):
                     self.trainer = self._first(placement)
-            except ValueError as error:
-                raise TrialFailed("invalid_configuration", str(error)) from error
-        elif self.trainer.finished and self.has_next:
-            try:
-                self.trainer = self._fine_tuning(self.trainer, placement)
-            except ValueError as error:
-                raise TrialFailed("invalid_configuration", str(error)) from error
+            elif self.trainer.finished and self.has_next:
+                with self._ledger.booked("trace"):
+                    self.trainer = self._fine_tuning(self.trainer, placement)
+        except ValueError as error:
+            raise TrialFailed("invalid_configuration", str(error)) from error
         return self.trainer
 
     @property
@@ -99,6 +99,10 @@ class Phases:
         """Bring weights and features to this machine as far as the time allows."""
         if self.model.family != "transfer":
             return True
+        with self._ledger.booked("data"):
+            return self._brought(deadline)
+
+    def _brought(self, deadline: float) -> bool:
         if self._weights is None:
             data = self.bench.data
             self._weights = locate(
@@ -176,7 +180,7 @@ class Phases:
             learning_rate=training.learning_rate * training.fine_tune_learning_rate_factor,
             optimizer=training.fine_tune_optimizer or training.optimizer,
         )
-        past = Past(epochs=tuple(done), best=best, seconds=before.seconds)
+        past = Past(epochs=tuple(done), best=best)
         # No key: what a base has learnt must not reach another trial.
         blueprint = Blueprint(make=whole.make, join=unfrozen)
         return self._train(blueprint, tuned, placement, phase="fine_tune", past=past)
@@ -216,6 +220,7 @@ class Phases:
             ),
             better=partial(is_better, objective=config.objective, mode=config.mode),
             programs=self.bench.programs(),
+            ledger=self._ledger,
             phase=phase,
             past=past,
         )

@@ -98,10 +98,6 @@ class Evaluation:
         return cls(**parts)
 
 
-# The buckets of a trial's slot time, in seconds (`seconds_…` columns).
-LEDGER = ("import", "data", "trace", "train", "eval", "report", "idle")
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrialOutcome:
     """How a trial ended: the row of the trials table, short of what its `TrialConfig` says.

@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from cvcore.events import COUNTED, SweepState, TrialState
-from cvcore.records import LEDGER, Evaluation, TrialConfig, TrialOutcome
+from cvcore.ledger import LEDGER
+from cvcore.records import Evaluation, TrialConfig, TrialOutcome
 
 Row = dict[str, Any]
 
@@ -18,7 +19,7 @@ START_COLUMNS = (
     "dataset_fingerprint", "data_uri", "spec_toml", "code_version",
 )  # fmt: skip
 # Columns that `sweep_finished` and `sweep_interrupted` carry under their own names.
-FIGURES = ("wall_seconds", "worker_seconds", "efficiency")
+FIGURES = ("wall_seconds", "worker_seconds", "efficiency", "gpu_seconds", "cost")
 
 
 def timestamp(seconds: float | None) -> datetime | None:

@@ -38,7 +38,8 @@ class Bench:
     """What a worker keeps from trial to trial: the data, the store, and who it is.
 
     `fetch(uri, path)` brings an object of another store to a path. `memo` holds what is slow to
-    make and the next trial may need again. `plain` trains through Keras `fit`.
+    make and the next trial may need again. `plain` trains through Keras `fit`. `gpu_fraction` is
+    its share of each GPU it sees.
     """
 
     dataset: Dataset
@@ -50,6 +51,7 @@ class Bench:
     fetch: Callable[[str, Path], None]
     deterministic: bool = False
     use_gpus: bool = True
+    gpu_fraction: float = 1.0
     plain: bool = False
     memo: dict[str, Any] = field(default_factory=dict)
 

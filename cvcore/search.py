@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 import random
+from bisect import bisect_right, insort
 from collections.abc import Iterator, Mapping
 from typing import Protocol
 
@@ -186,7 +187,7 @@ class Asha:
             rungs.append(grace)
             grace *= self.FACTOR
         self._rungs = tuple(rungs)
-        self._seen: dict[int, dict[str, float]] = {epoch: {} for epoch in rungs}
+        self._seen: dict[int, list[float]] = {epoch: [] for epoch in rungs}  # ascending
         self._decided: dict[tuple[int, str], str] = {}
 
     @property
@@ -199,14 +200,14 @@ class Asha:
         if epoch not in self._seen:
             return "continue"
         if (epoch, trial_id) not in self._decided:
-            self._decided[epoch, trial_id] = self._compare(trial_id, epoch, value)
+            self._decided[epoch, trial_id] = self._compare(epoch, value)
         return self._decided[epoch, trial_id]
 
-    def _compare(self, trial_id: str, epoch: int, value: float) -> str:
+    def _compare(self, epoch: int, value: float) -> str:
         score = -math.inf if math.isnan(value) else self._sign * value
         rung = self._seen[epoch]
-        rung[trial_id] = score
+        insort(rung, score)
         if len(rung) < self.FACTOR:
             return "continue"
-        better = sum(other > score for other in rung.values())
+        better = len(rung) - bisect_right(rung, score)
         return "continue" if better < len(rung) // self.FACTOR else "stop"

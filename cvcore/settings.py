@@ -133,7 +133,14 @@ class SearchConfig:
         optional=True,
     )
     max_hours: float | None = setting(
-        None, "no trial starts after this", minimum=0.0, kind=float, optional=True
+        None, "all trials end after this", minimum=0.0, kind=float, optional=True
+    )
+    max_cost: float | None = setting(
+        None,
+        "... or when the slots have cost this; needs resources.price_per_hour",
+        minimum=0.0,
+        kind=float,
+        optional=True,
     )
     seed: int = setting(0, "seed of proposals and of every trial", minimum=0)
 
@@ -154,6 +161,13 @@ class ResourcesConfig:
     workers_per_trial: int = setting(1, "machines a trial spans", minimum=1, maximum=1)
     max_concurrent: int | None = setting(
         None, "trials at once; as many as fit if not set", minimum=1, kind=int, optional=True
+    )
+    price_per_hour: float | None = setting(
+        None,
+        "what one trial's share of a machine costs an hour, in any currency",
+        minimum=0.0,
+        kind=float,
+        optional=True,
     )
 
 

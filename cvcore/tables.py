@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from cvcore.hyperparameters import hyperparameters
-from cvcore.records import LEDGER
+from cvcore.ledger import LEDGER
 
 SCHEMA_VERSION = 1
 
@@ -74,6 +74,8 @@ _COLUMNS: dict[str, dict[str, pa.DataType]] = {
         "spec_toml": TEXT,
         "versions": TEXT,
         "code_version": TEXT,
+        "gpu_seconds": NUMBER,
+        "cost": NUMBER,
     },
     "trials": {
         "sweep_id": TEXT,

@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, Any
 from cvcore import __version__, layout
 from cvcore.card import write_card
 from cvcore.errors import TrialFailed
+from cvcore.ledger import Ledger
 from cvcore.phases import Phases
-from cvcore.records import LEDGER, EpochMetrics, TrialConfig, TrialOutcome
+from cvcore.records import EpochMetrics, TrialConfig, TrialOutcome
 from cvcore.scoring import Bench, leave_predictions, patiently
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ class TrialSession:
 
     `rungs` maps a phase to its epochs at which to report, None: only at its end. `best_value` is
     the best objective known when the trial started: one that completes without beating it leaves no
-    model behind. `waited` maps ledger names to seconds spent before it began.
+    model behind. `waited` maps accounts of the ledger to seconds spent before it began.
     """
 
     def __init__(
@@ -67,11 +68,10 @@ class TrialSession:
         self.config = config
         self.bench = bench
         self._rungs = rungs or {}
-        self._phases = Phases(config, bench)
+        self.ledger = Ledger(waited)
+        self._phases = Phases(config, bench, ledger=self.ledger)
         self._best_value = best_value
-        self._seconds = dict.fromkeys(LEDGER, 0.0) | dict(waited or {})
         self._started_at = time.time()
-        self._paused = time.perf_counter()
         self._placement: Placement | None = None
         self._num_loaded = 0
         self._num_reported = 0
@@ -86,7 +86,6 @@ class TrialSession:
 
         The features of a frozen base are computed first; a stretch may end in the middle of them.
         """
-        self._seconds["report"] += time.perf_counter() - self._paused
         try:
             done = self._advance(max_seconds)
             outcome = self._complete() if done else self._outcome("stopped")
@@ -94,7 +93,6 @@ class TrialSession:
             done, outcome = True, self._failed(error)
         epochs = self.trainer.epochs[self._num_reported :] if self.trainer else []
         self._num_reported = self.epoch
-        self._paused = time.perf_counter()
         return Progress(
             epochs=tuple(epochs), outcome=outcome, done=done, **self._standing(self.trainer)
         )
@@ -129,23 +127,22 @@ class TrialSession:
 
         None: after `max_seconds` the features of a frozen base are not all there.
         """
-        started = time.perf_counter()
+        if self._placement is None:
+            with self.ledger.booked("import"):
+                self._placement = self._started()
+        deadline = time.perf_counter() + max_seconds
+        return self._phases.ready(placement=self._placement, deadline=deadline)
+
+    def _started(self) -> Placement:
+        """Import TensorFlow and look where it may compute."""
         self.bench.start()
-        self._seconds["import"] += time.perf_counter() - started
         import keras
 
         from cvcore.training import choose_strategy
 
-        if self._placement is None:
-            if self.bench.plain:
-                keras.utils.clear_session()
-            self._placement = choose_strategy()
-        since = time.perf_counter()
-        trainer = self._phases.ready(placement=self._placement, deadline=since + max_seconds)
-        if self.epoch == 0:
-            traced = trainer.seconds["trace"] if trainer else 0.0
-            self._seconds["data"] += time.perf_counter() - since - traced
-        return trainer
+        if self.bench.plain:
+            keras.utils.clear_session()
+        return choose_strategy()
 
     def _advance(self, max_seconds: float) -> bool:
         """Go on for a stretch; tell whether the trial is done."""
@@ -181,7 +178,6 @@ class TrialSession:
     def _complete(self) -> TrialOutcome:
         """Leave predictions, and the model if it may be the best, in the store."""
         outcome = self._outcome("completed")
-        started = time.perf_counter()
         value = outcome.value(self.config.objective)
         best = self.trainer.best if self.trainer else None
         if best is not None:
@@ -189,8 +185,7 @@ class TrialSession:
         improves = _improves(value, self._best_value, mode=self.config.mode)
         if improves:
             self._leave_model()
-        seconds = dict(outcome.seconds)
-        seconds["report"] += time.perf_counter() - started
+        seconds = self.ledger.seconds()
         return replace(outcome, has_model=improves, seconds=seconds, finished_at=time.time())
 
     def _leave_model(self) -> None:
@@ -230,7 +225,7 @@ class TrialSession:
             device=", ".join(placement.devices) if placement else "",
             strategy=placement.name if placement else "",
             **self._phases.record(),
-            seconds=dict(self._seconds),
+            seconds=self.ledger.seconds(),
             started_at=self._started_at,
             finished_at=time.time(),
         )
@@ -239,8 +234,8 @@ class TrialSession:
             return outcome
         num_trained = len(trainer.epochs) - self._num_loaded
         num_seen = len(self.bench.dataset.indices["train"]) * num_trained
-        train_seconds = trainer.seconds["train"]
-        on_gpu = "GPU" in outcome.device
+        train_seconds = outcome.seconds["train"]
+        num_gpus = outcome.device.count("GPU") * self.bench.gpu_fraction
         best = trainer.best
         return replace(
             outcome,
@@ -248,8 +243,7 @@ class TrialSession:
             best_epoch=best.epoch if best else None,
             validation=best.evaluation if best else None,
             images_per_second=num_seen / train_seconds if train_seconds > 0 else None,
-            seconds={**self._seconds, **trainer.seconds},
-            gpu_seconds=sum(trainer.seconds.values()) if on_gpu else 0.0,
+            gpu_seconds=sum(outcome.seconds.values()) * num_gpus,
         )
 
     def _failed(self, error: Exception) -> TrialOutcome:

@@ -7,6 +7,7 @@ log through the same searcher and rungs and goes on.
 from __future__ import annotations
 
 import hashlib
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -14,11 +15,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from cvcore import layout
-from cvcore.errors import StoreError
+from cvcore.errors import CvjobsError, StoreError
 from cvcore.events import SweepState, TrialState
 from cvcore.hyperparameters import resolve
 from cvcore.lake import SweepLog
-from cvcore.records import LEDGER, TrialConfig, TrialOutcome
+from cvcore.records import Evaluation, TrialConfig, TrialOutcome
 from cvcore.search import Asha, Searcher
 from cvcore.settings import SweepSpec, phases
 from cvcore.spaces import Domain, Value
@@ -39,8 +40,8 @@ class Running:
 class SweepDriver:
     """Decide what is tried and record what happened, for any engine (see `jobs.engine.Driver`).
 
-    `seconds_before` is how long earlier drivers of the sweep worked. `on_change` is called after
-    every event that a watcher may want to see.
+    `began` is the monotonic time at which it began, earlier drivers' time included; no trial goes
+    on `max_hours` later. `on_change` is called after every event that a watcher may want to see.
     """
 
     def __init__(
@@ -49,19 +50,24 @@ class SweepDriver:
         *,
         log: SweepLog,
         searcher: Searcher,
-        seconds_before: float = 0.0,
+        began: float | None = None,
+        max_hours: float | None = None,
         on_change: Callable[[SweepDriver], None] = lambda driver: None,
     ) -> None:
         self.spec = spec
         self.log = log
         self.running: dict[str, Running] = {}
+        self.ended: list[TrialState] = []  # in the order of their ends
         self.interrupted = False
         self.outage: StoreError | None = None
+        self.scoring_failure: CvjobsError | None = None
         self._searcher = searcher
         self._on_change = on_change
         self._again: list[TrialState] = []
+        self._postponed: list[TrialConfig] = []
         self._num_proposed = 0
-        self._started = time.monotonic() - seconds_before
+        self._began = time.monotonic() if began is None else began
+        self._max_seconds = math.inf if max_hours is None else max_hours * 3600
         self._asha: dict[str, Asha] = {}
         if spec.search.scheduler == "asha":
             self._asha = {
@@ -98,6 +104,15 @@ class SweepDriver:
     def best_value(self) -> float | None:
         return self.state.best[1] if self.state.best else None
 
+    @property
+    def spent(self) -> bool:
+        return self.seconds > self._max_seconds
+
+    @property
+    def seconds(self) -> float:
+        """Return the wall time of the sweep so far."""
+        return time.monotonic() - self._began
+
     def replay(self, events: Sequence[Mapping[str, Any]]) -> None:
         """Bring searcher and rungs to where the log left them; queue what was under way."""
         for event in events:
@@ -110,12 +125,17 @@ class SweepDriver:
                 asha.decide(event["trial_id"], epoch, event["value"])
             elif event["type"] == "trial_finished":
                 outcome = TrialOutcome.from_dict(event["outcome"])
-                index = self.state.trials[event["trial_id"]].config.index
-                self._searcher.observe(index, self._value(outcome))
+                trial = self.state.trials[event["trial_id"]]
+                self.ended.append(trial)
+                self._searcher.observe(trial.config.index, self._value(outcome))
         self._again = [trial for trial in self.state.trials.values() if not trial.finished]
 
     def next_trial(self) -> TrialConfig | None:
-        if self.interrupted or self._out_of_time():
+        if self.interrupted:
+            return None
+        if self._postponed:
+            return self._postponed.pop(0)
+        if self.spent:
             return None
         config = self._repeat() if self._again else self._propose()
         if config is not None:
@@ -163,6 +183,26 @@ class SweepDriver:
         self._finish(config, outcome)
         self._on_change(self)
 
+    def trial_to_score(self) -> TrialConfig | None:
+        best = self.state.best
+        if self.interrupted or best is None or self.state.trials[best[0]].test is not None:
+            return None
+        return self.state.trials[best[0]].config
+
+    def scored(self, config: TrialConfig, evaluation: Evaluation, *, worker: str) -> None:
+        key = layout.predictions(config.sweep_id, config.trial_id, "test", config.attempt)
+        scored = {"evaluation": evaluation.to_dict(), "predictions": [key], "worker": worker}
+        self._append({"type": "test_scored", "trial_id": config.trial_id, **scored})
+
+    def not_scored(self, error: Exception) -> None:
+        kind = StoreError if isinstance(error, StoreError) else CvjobsError
+        known = isinstance(error, CvjobsError)
+        reason = str(error) if known else f"{type(error).__name__}: {error}"
+        self.scoring_failure = kind(f"the best model could not be scored ({reason})")
+
+    def postponed(self, config: TrialConfig) -> None:
+        self._postponed.append(config)
+
     def tick(self) -> None:
         with self._outage_endured():
             self.log.flush_if_due(time.monotonic())
@@ -179,6 +219,7 @@ class SweepDriver:
         }
         del self.running[config.trial_id]
         self._append(event)
+        self.ended.append(self.state.trials[config.trial_id])
         with self._outage_endured():
             self.log.save()  # whatever happens now, this trial is not run again
         self._searcher.observe(config.index, self._value(outcome))
@@ -220,10 +261,6 @@ class SweepDriver:
         key = layout.model(config.sweep_id, config.trial_id)
         return f"{self.log.store.uri}/{key}"
 
-    def _out_of_time(self) -> bool:
-        hours = self.spec.search.max_hours
-        return hours is not None and time.monotonic() - self._started > hours * 3600
-
     @contextmanager
     def _outage_endured(self) -> Iterator[None]:
         """Go on without the store for a while: the log keeps what it could not write."""
@@ -235,32 +272,6 @@ class SweepDriver:
 
     def _append(self, event: dict[str, Any]) -> None:
         self.log.append({**event, "at": time.time()})
-
-
-def figures(state: SweepState, *, wall_seconds: float, slots: int) -> dict[str, Any]:
-    """Sum up a sweep: time its trials held a slot, and the part of it that was training steps."""
-    outcomes = [trial.outcome for trial in state.trials.values() if trial.outcome]
-    train_seconds = sum(outcome.seconds.get("train", 0.0) for outcome in outcomes)
-    worker_seconds = sum(outcome.seconds.get(name, 0.0) for outcome in outcomes for name in LEDGER)
-    available = wall_seconds * slots
-    return {
-        "wall_seconds": wall_seconds,
-        "worker_seconds": worker_seconds,
-        "efficiency": train_seconds / available if available > 0 else None,
-        "finished_at": time.time(),
-    }
-
-
-def seconds_so_far(events: Sequence[Mapping[str, Any]]) -> float:
-    """Return how long earlier drivers of this sweep worked, as far as the log tells."""
-    seconds, since = 0.0, None
-    for event in events:
-        at = event.get("started_at") or event.get("at") or event.get("finished_at")
-        if event["type"] in ("sweep_started", "sweep_resumed"):
-            since = at
-        elif since is not None and at is not None:
-            seconds, since = seconds + max(0.0, at - since), at
-    return seconds
 
 
 def _attempt(config: TrialConfig) -> dict[str, Any]:

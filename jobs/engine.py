@@ -51,6 +51,10 @@ class Driver(Protocol):
     def interrupted(self) -> bool:
         """Whether running trials are to stop at their next report, unfinished."""
 
+    @property
+    def spent(self) -> bool:
+        """Whether the time or the money is used up: running trials end at their next report."""
+
     def next_trial(self) -> TrialConfig | None:
         """Propose a trial; None when there is nothing more to try for now or ever."""
 
@@ -63,6 +67,18 @@ class Driver(Protocol):
     def lost(self, config: TrialConfig, *, error_type: str, message: str) -> None:
         """Record a trial whose worker ended without a word."""
 
+    def trial_to_score(self) -> TrialConfig | None:
+        """Name the best trial if the test split has not seen its model; asked at the end."""
+
+    def scored(self, config: TrialConfig, evaluation: Evaluation, *, worker: str) -> None:
+        """Take the best trial's scores on the test split, and who found them."""
+
+    def not_scored(self, error: Exception) -> None:
+        """Remember why the best trial could not be scored: a resume makes up for it."""
+
+    def postponed(self, config: TrialConfig) -> None:
+        """Take back a trial that no worker has begun."""
+
     def tick(self) -> None:
         """Do what is due by the clock; to be called about once a second."""
 
@@ -71,7 +87,9 @@ class Driver(Protocol):
 class WorkerSetup:
     """All a worker needs to open the data and the store, on any node; only numbers and text.
 
-    `plain` trains through Keras `fit`, which a debugger can follow.
+    `plain` trains through Keras `fit`, which a debugger can follow. A worker is replaced that has
+    grown beyond `max_growth` times what it was after `settled_trials`: TensorFlow keeps some 10 MB
+    of every program it ever compiled, whoever lets go of it.
     """
 
     store_uri: str
@@ -81,7 +99,10 @@ class WorkerSetup:
     threads: int
     deterministic: bool
     use_gpus: bool = True
+    gpu_fraction: float = 1.0
     plain: bool = False
+    settled_trials: int = 20
+    max_growth: float = 1.2
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -116,6 +137,7 @@ class WorkerSetup:
             fetch=download,
             deterministic=self.deterministic,
             use_gpus=self.use_gpus,
+            gpu_fraction=self.gpu_fraction,
             plain=self.plain,
         )
         return bench, time.perf_counter() - started
@@ -129,10 +151,7 @@ class Engine(Protocol):
         """How many trials run at once."""
 
     def search(self, driver: Driver) -> None:
-        """Run trials until the driver has no more, or is interrupted."""
-
-    def score(self, config: TrialConfig) -> Evaluation:
-        """Score the saved model of a trial on the test split."""
+        """Run trials until the driver has no more, then score the best; or until interrupted."""
 
 
 class OpenEngine(Protocol):

@@ -10,7 +10,7 @@ import shlex
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -20,15 +20,16 @@ from typing import TYPE_CHECKING, Any
 
 from cvcore import layout
 from cvcore.config import load_spec
-from cvcore.errors import CvjobsError, DataError, Interrupted, NoTrialCompleted, StoreError
+from cvcore.errors import DataError, Interrupted, NoTrialCompleted, StoreError
 from cvcore.lake import SweepLog
 from cvcore.runtime import require_tensorflow
 from cvcore.scoring import patiently
 from cvcore.settings import SweepSpec
 from cvcore.store import Store
+from jobs.accounting import figures, hours_allowed, seconds_so_far
 from jobs.adapters.console import Console
 from jobs.checks import check_spec
-from jobs.driver import SweepDriver, figures, seconds_so_far
+from jobs.driver import SweepDriver
 from jobs.engine import Engine, OpenEngine, WorkerSetup
 from jobs.manifest import describe, first_event, write_plan
 from jobs.pretrained import provide_weights
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
     from cvcore.datasets import Dataset
 
 
+USED_UP = "the hours or the money that it may take are used up"
 STOPPING = "stopping: running trials end at their next epoch (again: stop at once)\n"
 
 
@@ -99,13 +101,11 @@ def start(spec: SweepSpec, run: Run) -> dict[str, Any]:
             return _search(spec, run, log=log, engine=engine, started=started)
 
 
-def resume(
-    sweep_id: str, run: Run, *, trials: int | None, max_concurrent: int | None = None
-) -> dict[str, Any]:
-    """Go on with a stopped or killed sweep; `trials` may raise the number it tries."""
+def resume(sweep_id: str, run: Run, *, limits: Mapping[str, Any]) -> dict[str, Any]:
+    """Go on with a stopped or killed sweep; `limits` are flags that may change, None: as it was."""
     require_tensorflow()
     with SweepLog.open(run.store, sweep_id) as log:
-        spec = _stored_spec(log, trials=trials, max_concurrent=max_concurrent)
+        spec = _stored_spec(log, limits)
         check_spec(spec, engine=run.engine)
         dataset = open_data(spec, run.console)
         _same_data(log, dataset)
@@ -156,18 +156,26 @@ def _search(
     spec: SweepSpec, run: Run, *, log: SweepLog, engine: Engine, started: float
 ) -> dict[str, Any]:
     """Run what is left; `started` is the monotonic time before the engine was started."""
-    before = seconds_so_far(log.events)
     searcher = resolve(SEARCHERS[spec.search.algorithm])(spec)
     with watch(run.console, spec) as on_change:
         driver = SweepDriver(
-            spec, log=log, searcher=searcher, seconds_before=before, on_change=on_change
+            spec,
+            log=log,
+            searcher=searcher,
+            began=started - seconds_so_far(log.events),
+            max_hours=hours_allowed(spec, slots=engine.slots),
+            on_change=on_change,
         )
         driver.replay(log.events)
         with _interruptible(driver, run.console):
             engine.search(driver)
-            failure = None if driver.interrupted else _score_best(driver, engine)
-            wall_seconds = before + time.monotonic() - started
-            summary = figures(log.state, wall_seconds=wall_seconds, slots=engine.slots)
+            summary = figures(
+                log.state,
+                wall_seconds=driver.seconds,
+                slots=engine.slots,
+                price_per_hour=spec.resources.price_per_hour,
+            )
+    failure = driver.scoring_failure
     if driver.interrupted or failure is not None:
         log.append({"type": "sweep_interrupted", **summary})
         patiently(log.flush)
@@ -177,38 +185,11 @@ def _search(
             f"{run.store.uri}",
             hint=_resume_command(run, log.sweep_id),
         ) from failure
-    return _conclude(spec, run, log=log, summary=summary)
-
-
-def _score_best(driver: SweepDriver, engine: Engine) -> CvjobsError | None:
-    """Score the best model once on the test split, which nothing touched before.
-
-    Returns what went wrong, if anything did: the trials are done, only this is left for a resume.
-    """
-    best = driver.state.best
-    if best is None or driver.state.trials[best[0]].test is not None:
-        return None
-    config = driver.state.trials[best[0]].config
-    try:
-        evaluation = engine.score(config)
-    except Exception as error:  # noqa: BLE001  whatever it is, the trials are done and must be kept
-        kind = StoreError if isinstance(error, StoreError) else CvjobsError
-        return kind(f"the best model could not be scored ({type(error).__name__}: {error})")
-    key = layout.predictions(config.sweep_id, config.trial_id, "test", config.attempt)
-    driver.log.append(
-        {
-            "type": "test_scored",
-            "trial_id": config.trial_id,
-            "evaluation": evaluation.to_dict(),
-            "predictions": [key],
-            "at": time.time(),
-        }
-    )
-    return None
+    return _conclude(spec, run, log=log, summary=summary, spent=driver.spent)
 
 
 def _conclude(
-    spec: SweepSpec, run: Run, *, log: SweepLog, summary: dict[str, Any]
+    spec: SweepSpec, run: Run, *, log: SweepLog, summary: dict[str, Any], spent: bool
 ) -> dict[str, Any]:
     """Close the log, keep only the best model, and describe the result."""
     best = log.state.best
@@ -219,12 +200,19 @@ def _conclude(
         errors = {
             f"{trial.outcome.error_type}: {trial.outcome.error_message}"
             for trial in log.state.trials.values()
-            if trial.outcome
+            if trial.outcome and trial.outcome.error_type
         }
+        nothing = USED_UP if spent else "none ran to its end"
         raise NoTrialCompleted(
             f"no trial of sweep {log.sweep_id} completed: "
-            f"{'; '.join(sorted(errors)[:3]) or 'none was started'}",
-            hint=f"cvjobs results leaderboard {log.sweep_id} --store {run.store.uri}",
+            f"{'; '.join(sorted(errors)[:3]) or nothing}",
+            hint=f"{_resume_command(run, log.sweep_id)} --max-hours ... (or --max-cost)"
+            if spent
+            else f"cvjobs results leaderboard {log.sweep_id} --store {run.store.uri}",
+        )
+    if spent:
+        run.console.note(
+            f"{USED_UP}; to go on: {_resume_command(run, log.sweep_id)} --max-hours ..."
         )
     models = [layout.model(log.sweep_id, name) for name in log.state.trials if name != best[0]]
     with suppress(StoreError):  # the result stands; what is left over only takes room
@@ -232,11 +220,11 @@ def _conclude(
     return describe(spec, run.store, log)
 
 
-def _stored_spec(log: SweepLog, *, trials: int | None, max_concurrent: int | None) -> SweepSpec:
+def _stored_spec(log: SweepLog, limits: Mapping[str, Any]) -> SweepSpec:
     with TemporaryDirectory() as folder:
         path = Path(folder, "spec.toml")
         path.write_text(log.state.started["spec_toml"], encoding="utf-8")
-        return load_spec(path, trials=trials, max_concurrent=max_concurrent)
+        return load_spec(path, **limits)
 
 
 def _same_data(log: SweepLog, dataset: Dataset) -> None:

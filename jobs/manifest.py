@@ -78,6 +78,9 @@ def describe(spec: SweepSpec, store: Store, log: SweepLog) -> dict[str, Any]:
         "best": None,
         "wall_seconds": state.figures.get("wall_seconds"),
         "efficiency": state.figures.get("efficiency"),
+        "ledger": state.figures.get("ledger"),
+        "gpu_seconds": state.figures.get("gpu_seconds"),
+        "cost": state.figures.get("cost"),
         "features": _features(state),
     }
     if state.best is not None:

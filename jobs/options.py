@@ -6,6 +6,7 @@ several times takes its values from there separated by spaces.
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Any, Literal
 
 import typer
@@ -40,6 +41,15 @@ def _whole_number(text: str) -> int:
         return int(text)
     except ValueError:
         raise typer.BadParameter(f"expected a whole number, received {text!r}") from None
+
+
+def _amount(text: str) -> float:
+    try:
+        if 0 <= float(text) < math.inf:
+            return float(text)
+    except ValueError:
+        pass
+    raise typer.BadParameter(f"expected a number of at least 0, received {text!r}")
 
 
 def _probability(text: str) -> float:
@@ -113,6 +123,19 @@ EpochsOption = Annotated[
 ]
 MaxConcurrentOption = Annotated[
     int | None, _number_option("max-concurrent", "Trials at once; default: as many as fit.")
+]
+MaxHoursOption = Annotated[
+    float | None,
+    _option("max-hours", "All trials end after this.", metavar="HOURS", parser=_amount),
+]
+MaxCostOption = Annotated[
+    float | None,
+    _option(
+        "max-cost",
+        "All trials end when the slots have cost this, at resources.price_per_hour.",
+        metavar="PRICE",
+        parser=_amount,
+    ),
 ]
 AddressOption = Annotated[
     str | None,

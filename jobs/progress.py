@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -23,18 +23,19 @@ def watch(console: Console, spec: SweepSpec) -> Iterator[Callable[[SweepDriver],
     searched = list(spec.space)
     fixed = ["trial", "status", "epoch", broken_heading(spec.search.objective), "seconds"]
     columns = [*fixed, *(broken_heading(name) for name in searched)]
-    announced: set[str] = set()
+    num_announced = 0
     drawn_at = 0.0
     warned_of = ""
     with console.live_table(at_least=len(fixed)) as update:
 
         def on_change(driver: SweepDriver) -> None:
-            nonlocal drawn_at, warned_of
+            nonlocal drawn_at, warned_of, num_announced
             if driver.outage is not None and str(driver.outage) != warned_of:
                 warned_of = str(driver.outage)
                 console.warn(f"{warned_of}; going on, rows are kept until it answers")
             if not sys.stderr.isatty():
-                _announce(console, driver, announced)
+                _announce(console, driver, driver.ended[num_announced:])
+                num_announced = len(driver.ended)
             elif time.monotonic() - drawn_at > REFRESH_SECONDS:
                 drawn_at = time.monotonic()
                 update(_title(driver), columns, _rows(driver, searched))
@@ -55,9 +56,7 @@ def _title(driver: SweepDriver) -> str:
 
 def _rows(driver: SweepDriver, searched: list[str]) -> list[list[Any]]:
     running = [_running_row(driver, one, searched) for one in driver.running.values()]
-    finished = [trial for trial in driver.state.trials.values() if trial.outcome]
-    latest = sorted(finished, key=lambda trial: trial.outcome.finished_at if trial.outcome else 0)
-    rows = [_finished_row(driver, trial, searched) for trial in latest[-FINISHED_SHOWN:]]
+    rows = [_finished_row(driver, trial, searched) for trial in driver.ended[-FINISHED_SHOWN:]]
     return rows + running
 
 
@@ -95,13 +94,12 @@ def _num_epochs(driver: SweepDriver) -> int:
     return sum(phases(driver.spec.training).values())
 
 
-def _announce(console: Console, driver: SweepDriver, announced: set[str]) -> None:
-    """Say once of every finished trial how it ended; for logs and pipes."""
-    for name, trial in driver.state.trials.items():
+def _announce(console: Console, driver: SweepDriver, ended: Sequence[TrialState]) -> None:
+    """Say of finished trials how they ended; for logs and pipes."""
+    for trial in ended:
         outcome = trial.outcome
-        if outcome is None or name in announced:
+        if outcome is None:
             continue
-        announced.add(name)
         value = outcome.value(driver.spec.search.objective)
         score = f"{driver.spec.search.objective} {value:.4f}" if value is not None else ""
         reason = f"{outcome.error_type}: {outcome.error_message}" if outcome.error_type else score

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from cvcore.store import Store
+from jobs.accounting import largest_leak
 from jobs.adapters.console import Console, broken_heading, num_columns
 from jobs.options import DEFAULT_STORE
 
@@ -36,9 +37,11 @@ def sweep(console: Console, document: Mapping[str, Any], *, store: Store) -> Non
         f"          on the untouched test split f1_weighted {best['test_f1_weighted']:.4f}, "
         f"accuracy {best['test_accuracy']:.4f}"
     )
+    leak, fraction = largest_leak(document["ledger"])
+    console.text(f"trials    {counts} in {document['wall_seconds']:.1f} s{_price(document)}")
     console.text(
-        f"trials    {counts} in {document['wall_seconds']:.1f} s; "
-        f"{efficiency:.0%} of the slots' time was training steps"
+        f"time      {efficiency:.0%} of the slots' time was training steps; "
+        f"the largest leak: {leak}, {fraction:.0%}"
     )
     if features := document["features"]:
         console.text(
@@ -53,6 +56,14 @@ def sweep(console: Console, document: Mapping[str, Any], *, store: Store) -> Non
     console.hint(f"cvjobs results query 'SELECT * FROM epochs LIMIT 5'{where}")
     predict = f"cvjobs predict {best['trial_id']} --data <images> --output predictions.parquet"
     console.hint(f"{predict}{where}")
+
+
+def _price(document: Mapping[str, Any]) -> str:
+    gpus = document["gpu_seconds"]
+    on_gpus = f", {gpus:.0f} GPU-seconds" if gpus else ""
+    return (
+        on_gpus if document["cost"] is None else f"{on_gpus}, at a cost of {document['cost']:.4g}"
+    )
 
 
 def leaderboard_table(console: Console, sweep_id: str, leaders: list[dict[str, Any]]) -> None:

@@ -16,6 +16,8 @@ from jobs.options import (
     EpochsOption,
     JsonOption,
     MaxConcurrentOption,
+    MaxCostOption,
+    MaxHoursOption,
     NameOption,
     QuietOption,
     ResumeOption,
@@ -37,6 +39,8 @@ def sweep(
     address: AddressOption = None,
     engine: EngineOption = "ray",
     max_concurrent: MaxConcurrentOption = None,
+    max_hours: MaxHoursOption = None,
+    max_cost: MaxCostOption = None,
     resume: ResumeOption = None,
     dry_run: DryRunOption = False,
     json: JsonOption = False,
@@ -44,21 +48,20 @@ def sweep(
 ) -> None:
     """Search for the best classifier; no SPEC: on generated castings."""
     console = Console.choose(json=json, quiet=quiet)
-    if resume is not None:
+    limits: dict[str, Any] = {
+        "trials": trials, "max_concurrent": max_concurrent,
+        "max_hours": max_hours, "max_cost": max_cost,
+    }  # fmt: skip
+    if resume is None:
+        loaded = load_spec(
+            spec, overrides=set_ or (), data=data, name=name, epochs=epochs, **limits
+        )
+    else:
         fixed = {
             "SPEC": spec, "--data": data, "--name": name, "--epochs": epochs, "--set": set_,
             "--dry-run": dry_run,
         }  # fmt: skip
         _refuse_with_resume({key: value for key, value in fixed.items() if value})
-    loaded = load_spec(
-        spec,
-        overrides=set_ or (),
-        data=data,
-        name=name,
-        trials=trials,
-        epochs=epochs,
-        max_concurrent=max_concurrent,
-    )
 
     from jobs import launch, plan, show
 
@@ -68,7 +71,7 @@ def sweep(
         console.result(document, lambda: show.plan(console, document))
         return
     if resume is not None:
-        document = launch.resume(resume, run, trials=trials, max_concurrent=max_concurrent)
+        document = launch.resume(resume, run, limits=limits)
     else:
         document = launch.start(loaded, run)
     console.result(document, lambda: show.sweep(console, document, store=run.store))
@@ -79,5 +82,6 @@ def _refuse_with_resume(given: dict[str, Any]) -> None:
     if given:
         raise UsageError(
             f"--resume goes on with the stored spec of the sweep; received also {', '.join(given)}",
-            hint="leave them out (--trials may raise the number tried), or start a new sweep",
+            hint="leave them out (--trials, --max-hours and --max-cost may change), or start a new "
+            "sweep",
         )

@@ -12,6 +12,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from cvcore.datasets import open_dataset, open_source
+from cvcore.datasets.dataset import Dataset
+from cvcore.settings import DataConfig
+
+CONFIG = DataConfig(image_size=16)
+
 
 def picture(seed: int, *, size: int = 24) -> Image.Image:
     """A coloured picture that no other seed gives."""
@@ -60,6 +66,11 @@ def make_classes(
             (folder / label / f"{index:03d}.png").write_bytes(png(seed))
             seed += 1
     return folder
+
+
+def open_folder(folder: Path, config: DataConfig = CONFIG, *, cache: Path | None = None) -> Dataset:
+    cache = cache or folder.parent / "cache"
+    return open_dataset(open_source(str(folder)), config=config, cache_folder=cache)
 
 
 def plant_bad_files(folder: Path) -> dict[str, str]:

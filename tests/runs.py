@@ -41,6 +41,7 @@ epochs = 1
 [search]
 trials = 3
 """
+INLINE = ("--engine", "inline")
 RATES = "space.learning_rate={log = [1e-3, 1e-2], steps = 3}"
 # Long enough to be interrupted: some seconds a trial, where nothing else stops it.
 LONG = ("training.epochs=100", "training.early_stopping_patience=0")
@@ -80,14 +81,15 @@ def here(capsys: pytest.CaptureFixture[str], *typed: str) -> Answer:
     return Answer(code=code, stdout=printed.out, stderr=printed.err)
 
 
-def elsewhere(*typed: str) -> Answer:
-    """Run a command in a new process."""
+def elsewhere(*typed: str, folder: Path = ROOT, **environment: str) -> Answer:
+    """Run a command in a new process, in a folder."""
     done = subprocess.run(
         [sys.executable, "-m", "jobs.cli", *typed],
         capture_output=True,
         text=True,
         check=False,
-        cwd=ROOT,
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
     )
     return Answer(code=done.returncode, stdout=done.stdout, stderr=done.stderr)
 

@@ -7,8 +7,8 @@ from typing import Any
 
 from cvcore import layout
 from cvcore.hyperparameters import resolve
+from cvcore.ledger import LEDGER
 from cvcore.records import (
-    LEDGER,
     ClassMetrics,
     EpochMetrics,
     Evaluation,

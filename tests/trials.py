@@ -18,6 +18,7 @@ from cvcore.scoring import Bench
 from cvcore.settings import DataConfig, ModelConfig, SweepSpec, TrainingConfig
 from cvcore.store import LocalStore
 from cvcore.trial import Progress, TrialSession
+from cvcore.weights import Weights, locate
 from jobs.wiring import download, open_store
 from tests import sweeps
 
@@ -26,6 +27,7 @@ WEIGHTS = SHARED / "models" / "mobilenet_v2_1.0_160_no_top.weights.h5"
 
 # Cached and uncached numbers are the same sums in another order: this is what they may differ by.
 CLOSE = {"rtol": 0, "atol": 1e-4}
+BASE = ModelConfig(family="transfer", weights="none")
 MODEL: dict[str, Any] = {"family": "transfer", "weights": "none", "head": "gap", "dense_units": 0}
 TRAINING: dict[str, Any] = {"epochs": 2, "batch_size": 8, "learning_rate": 0.01}
 
@@ -35,6 +37,21 @@ def real_weights() -> str:
     if not WEIGHTS.is_file():
         pytest.skip(f"no pretrained weights at {WEIGHTS}: set CVJOBS_SHARED")
     return str(WEIGHTS)
+
+
+def no_fetch(uri: str, path: Path) -> None:
+    pytest.fail(f"{uri} was fetched again")
+
+
+def found(weights: str, folder: Path, fetch: Any = no_fetch, *, machine: str = "one") -> Weights:
+    """Locate the weights of a base on a machine (a cache folder), without the network."""
+    return locate(
+        replace(BASE, weights=weights),
+        image_size=96,
+        store=LocalStore(folder / "store"),
+        folder=folder / machine,
+        fetch=fetch,
+    )
 
 
 def bench_of(folder: Path, *, image_size: int = 32, machine: str = "one") -> Bench:

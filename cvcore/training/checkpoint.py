@@ -18,7 +18,7 @@ def save(trainer: Trainer, folder: Path) -> None:
         arrays |= {f"{name}_{i}": v.numpy() for i, v in enumerate(variables)}
     document: dict[str, object] = {
         "epochs": [epoch.to_dict() for epoch in trainer.epochs],
-        "seconds": trainer.seconds,
+        "seconds": trainer.ledger.seconds(),
     }
     if trainer.best is not None:
         document["best"] = {
@@ -55,8 +55,8 @@ def load(trainer: Trainer, folder: Path, *, is_own: bool) -> None:
                 weights=[arrays[f"best_{i}"] for i in range(num_weights)],
                 logits=arrays["logits"],
             )
-    for name, seconds in document["seconds"].items() if is_own else ():
-        trainer.seconds[name] += seconds
+    if is_own:
+        trainer.ledger.carry(document["seconds"])
     trainer.epochs[:] = [EpochMetrics(**epoch) for epoch in document["epochs"]]
 
 

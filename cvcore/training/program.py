@@ -7,7 +7,6 @@ Losses and weights are those of `fit` to the last bit (tests/unit/training/test_
 
 from __future__ import annotations
 
-import time
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
@@ -68,11 +67,10 @@ class Program:
             variable.assign(start)
         optimizer.learning_rate = config.learning_rate
 
-    def warm_up(self, images: tf.Tensor, labels: tf.Tensor) -> float:
-        """Trace and optimize the epoch without training; return the seconds, 0 the second time."""
+    def warm_up(self, images: tf.Tensor, labels: tf.Tensor) -> None:
+        """Trace and optimize the epoch without training, once."""
         if self._epoch is not None:
-            return 0.0
-        started = time.perf_counter()
+            return
         any_rows = [None, *images.shape[1:]]
         signature = [
             tf.TensorSpec(any_rows, images.dtype),
@@ -82,7 +80,6 @@ class Program:
         ]
         self._epoch = tf.function(self._run_epoch, input_signature=signature)
         self.epoch(images, labels, np.zeros(0, dtype=np.int64), 1)
-        return time.perf_counter() - started
 
     def epoch(
         self, images: tf.Tensor, labels: tf.Tensor, order: npt.NDArray[np.int64], batch_size: int

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import keras
@@ -21,6 +21,7 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from cvcore.errors import TrialFailed
+from cvcore.ledger import Ledger
 from cvcore.records import EpochMetrics, Evaluation
 from cvcore.settings import TrainingConfig
 from cvcore.training.compilation import compile_model
@@ -71,7 +72,6 @@ class Past:
 
     epochs: tuple[EpochMetrics, ...] = ()
     best: Best | None = None
-    seconds: Mapping[str, float] = field(default_factory=dict)
 
 
 class Trainer:
@@ -94,36 +94,42 @@ class Trainer:
         score: Callable[[npt.NDArray[np.float32]], Evaluation],
         better: Callable[[Evaluation, Evaluation], bool],
         programs: Programs | None = None,
+        ledger: Ledger | None = None,
         phase: str = "train",
         past: Past | None = None,
     ) -> None:
-        started = time.perf_counter()
         past = past or Past()
+        self.ledger = ledger or Ledger()
         self.config = config
         self.phase = phase
         self.num_past = len(past.epochs)
         self.epochs: list[EpochMetrics] = list(past.epochs)
         self.best = past.best
-        self.seconds = {"trace": 0.0, "train": 0.0, "eval": 0.0, **past.seconds}
         self._arrays = arrays
         self._seed = seed
         self._score, self._better = score, better
-        self._images = as_tensor(arrays.images)
-        self._labels = tf.constant(arrays.labels)
         self._program: Program | None = None
         self.program_reused = False
+        with self.ledger.booked("trace"):
+            self._images = as_tensor(arrays.images)
+            self._labels = tf.constant(arrays.labels)
+            self._build(blueprint, placement=placement, programs=programs)
+
+    def _build(
+        self, blueprint: Blueprint, *, placement: Placement, programs: Programs | None
+    ) -> None:
+        config, seed = self.config, self._seed
         if programs is not None and placement.strategy is None:
             self._program, self.program_reused = programs.get(blueprint, config=config, seed=seed)
             self.model, self._forward = self._program.model, self._program.forward
-        else:
-            keras.utils.set_random_seed(seed)
-            with placement.strategy.scope() if placement.strategy else nullcontext():
-                self.model = blueprint.build()
-                compile_model(self.model, config)
-            self._forward = tf.function(
-                lambda batch: self.model(batch, training=False), reduce_retracing=True
-            )
-        self.seconds["trace"] += time.perf_counter() - started
+            return
+        keras.utils.set_random_seed(seed)
+        with placement.strategy.scope() if placement.strategy else nullcontext():
+            self.model = blueprint.build()
+            compile_model(self.model, config)
+        self._forward = tf.function(
+            lambda batch: self.model(batch, training=False), reduce_retracing=True
+        )
 
     @property
     def finished(self) -> bool:
@@ -154,14 +160,14 @@ class Trainer:
     def _run_graph(self, program: Program, last: int, *, deadline: float) -> None:
         """Train epoch by epoch in the graph."""
         batch_size = self.config.batch_size
-        self.seconds["trace"] += program.warm_up(self._images, self._labels)
+        with self.ledger.booked("trace"):
+            program.warm_up(self._images, self._labels)
         while len(self.epochs) < last:
-            started = time.perf_counter()
             epoch = len(self.epochs) + 1
-            logs = program.epoch(self._images, self._labels, self._order(epoch), batch_size)
-            seconds = time.perf_counter() - started
-            self.seconds["train"] += seconds
-            self.record(epoch, logs, seconds=seconds)
+            started = time.perf_counter()
+            with self.ledger.booked("train"):
+                logs = program.epoch(self._images, self._labels, self._order(epoch), batch_size)
+            self.record(epoch, logs, seconds=time.perf_counter() - started)
             if self.finished or time.perf_counter() > deadline:
                 return
 
@@ -171,15 +177,17 @@ class Trainer:
         last = min(last, first + max(1, MAX_ORDERED_IMAGES // num_train))
         orders = np.stack([self._order(epoch) for epoch in range(first + 1, last + 1)])
         batch_size = self.config.batch_size
-        self.model.fit(
-            training_batches(self._images, self._labels, orders=orders, batch_size=batch_size),
-            initial_epoch=first,
-            epochs=last,
-            steps_per_epoch=math.ceil(num_train / batch_size),
-            shuffle=False,  # the order is in the batches already
-            callbacks=[_AfterEpoch(self, deadline=deadline)],
-            verbose=0,
-        )
+        # The first step of a phase carries tracing and compilation; later stretches reuse both.
+        with self.ledger.booked("trace" if first == self.num_past else "train"):
+            self.model.fit(
+                training_batches(self._images, self._labels, orders=orders, batch_size=batch_size),
+                initial_epoch=first,
+                epochs=last,
+                steps_per_epoch=math.ceil(num_train / batch_size),
+                shuffle=False,  # the order is in the batches already
+                callbacks=[_AfterEpoch(self, deadline=deadline)],
+                verbose=0,
+            )
 
     def _order(self, epoch: int) -> npt.NDArray[np.int64]:
         return epoch_order(self._arrays.rows(epoch), seed=self._seed, epoch=epoch)
@@ -196,7 +204,10 @@ class Trainer:
 
     def record(self, epoch: int, logs: dict[str, float], *, seconds: float) -> None:
         """Score the epoch that just ended on the validation split."""
-        started = time.perf_counter()
+        with self.ledger.booked("eval"):
+            self._record(epoch, logs, seconds=seconds)
+
+    def _record(self, epoch: int, logs: dict[str, float], *, seconds: float) -> None:
         loss = float(logs["loss"])
         if not math.isfinite(loss):
             raise TrialFailed("diverged", f"the training loss is {loss} in epoch {epoch}")
@@ -207,7 +218,6 @@ class Trainer:
         if self.best is None or self._better(evaluation, self.best.evaluation):
             weights = self.model.get_weights()
             self.best = Best(epoch=epoch, evaluation=evaluation, weights=weights, logits=logits)
-        self.seconds["eval"] += time.perf_counter() - started
         metrics = EpochMetrics(
             epoch=epoch,
             phase=self.phase,
@@ -230,26 +240,16 @@ class _AfterEpoch(keras.callbacks.Callback):  # type: ignore[misc]
         super().__init__()
         self._trainer = trainer
         self._deadline = deadline
-        self._started = time.perf_counter()
-        self._epoch_started = self._started
-        # The first step of a trainer carries tracing and compilation; later stretches reuse both.
-        self._tracing = len(trainer.epochs) == trainer.num_past
-
-    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         # A stretch starts with `fit` itself: its set-up is part of its first epoch's price.
-        now = time.perf_counter()
-        self._epoch_started, self._started = self._started or now, 0.0
+        self._before = trainer.ledger.seconds()["train"]
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        if self._tracing:
-            self._tracing = False
-            now = time.perf_counter()
-            self._trainer.seconds["trace"] += now - self._epoch_started
-            self._epoch_started = now
+        self._trainer.ledger.switch("train")
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        now = time.perf_counter()
-        self._trainer.seconds["train"] += now - self._epoch_started
-        self._trainer.record(epoch + 1, logs or {}, seconds=now - self._epoch_started)
-        if self._trainer.finished or time.perf_counter() > self._deadline:
+        trainer = self._trainer
+        trained = trainer.ledger.seconds()["train"]
+        trainer.record(epoch + 1, logs or {}, seconds=trained - self._before)
+        self._before = trained
+        if trainer.finished or time.perf_counter() > self._deadline:
             self.model.stop_training = True

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 from cvcore.errors import UsageError
-from cvcore.records import Evaluation, TrialConfig
+from cvcore.records import TrialConfig
 from cvcore.runtime import require_tensorflow, start_tensorflow
 from cvcore.scoring import Bench, score_best
 from cvcore.settings import ResourcesConfig
@@ -29,9 +29,12 @@ class InlineEngine:
     def search(self, driver: Driver) -> None:
         while not driver.interrupted and (config := driver.next_trial()) is not None:
             self._run(config, driver)
-
-    def score(self, config: TrialConfig) -> Evaluation:
-        return score_best(config, self._bench)
+        if (best := driver.trial_to_score()) is not None:
+            try:
+                evaluation = score_best(best, self._bench)
+                driver.scored(best, evaluation, worker=self._bench.worker)
+            except Exception as error:  # noqa: BLE001  the trials are done and must be kept
+                driver.not_scored(error)
 
     def _run(self, config: TrialConfig, driver: Driver) -> None:
         session = TrialSession(
@@ -44,7 +47,8 @@ class InlineEngine:
         self._waited = {}
         while True:
             progress = session.step(max_seconds=REPORT_SECONDS)
-            goes_on = not progress.done and driver.decide(config.trial_id, progress)
+            ends = progress.done or driver.spent
+            goes_on = not ends and driver.decide(config.trial_id, progress)
             driver.record(config, progress, stopped=not goes_on)
             if not goes_on or driver.interrupted:
                 return

@@ -5,6 +5,7 @@ Ray is imported inside these functions: what it reads at import is set first.
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 import subprocess
@@ -58,10 +59,15 @@ def open_engine(
         from jobs.adapters.ray_search import RayEngine
 
         share = share_for(resources)
-        slots = slots_for(share, at_most=resources.max_concurrent)
+        fitting = num_fitting(share)
+        slots = min(fitting, resources.max_concurrent or fitting)
         # Ray shows a trial without a GPU every GPU; all trials would then share all of them.
-        own = replace(setup, use_gpus=share["GPU"] > 0)
-        yield RayEngine(own, share=share, scheduler=scheduler, slots=slots)
+        gpus = share["GPU"]
+        own = replace(setup, use_gpus=gpus > 0, gpu_fraction=min(gpus, 1.0))
+        # Beside what runs one proposal waits, so that the worker of a trial that ends is kept for
+        # it; it can wait only where it finds no room.
+        waiting = 1 if slots == fitting else 0
+        yield RayEngine(own, share=share, scheduler=scheduler, slots=slots, waiting=waiting)
 
 
 @contextmanager
@@ -74,6 +80,8 @@ def cluster(address: str | None) -> Iterator[None]:
             os.environ.setdefault(name, value)
     import ray
 
+    # A lost or replaced worker is a row and a line of ours, not a traceback of Tune's.
+    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
     common = {"log_to_driver": False, "logging_level": "ERROR"}
     if address is None:
         ray.init(
@@ -102,7 +110,7 @@ def share_for(resources: ResourcesConfig) -> dict[str, float]:
     return {"CPU": float(resources.cpus_per_trial), "GPU": gpus}
 
 
-def slots_for(wanted: Mapping[str, float], *, at_most: int | None) -> int:
+def num_fitting(wanted: Mapping[str, float]) -> int:
     """Count the trials that fit at once; raise `UsageError` if not even one does."""
     import ray
 
@@ -123,7 +131,7 @@ def slots_for(wanted: Mapping[str, float], *, at_most: int | None) -> int:
             fitting += min(shares)
     if fitting == 0:
         raise UsageError(f"no single node has what a trial asks for: {wanted}")
-    return min(fitting, at_most or fitting)
+    return fitting
 
 
 def probe(address: str) -> str:

@@ -14,6 +14,7 @@ from ray.tune.schedulers import (
 )
 
 from cvcore.spaces import Choice, Domain, Integer, Real
+from jobs.adapters.ray_worker import TASK
 from jobs.engine import Driver
 
 
@@ -26,8 +27,7 @@ class RungScheduler(FIFOScheduler):  # type: ignore[misc]
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
         decision: str = TrialScheduler.CONTINUE
-        trial_id = result["config/trial/trial_id"]
-        if not self._driver.decide(trial_id, result["progress"]):
+        if not self._driver.decide(result["trial"], result["progress"]):
             decision = TrialScheduler.STOP
         return decision
 
@@ -43,7 +43,7 @@ class Population(PopulationBasedTraining):  # type: ignore[misc]
     def _get_new_config(self, trial: Any, trial_to_clone: Any) -> tuple[dict[str, Any], Any]:
         """Take over the other's values, changed a little, but not who it is."""
         config, operations = super()._get_new_config(trial, trial_to_clone)
-        return {**config, "trial": trial.config["trial"]}, operations
+        return {**config, TASK: trial.config[TASK]}, operations
 
 
 def own_scheduler(name: str, driver: Driver) -> TrialScheduler:

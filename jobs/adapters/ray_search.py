@@ -7,17 +7,15 @@ trials whose predecessor takes over 2 s to end) and a `reset_config` that always
 
 from __future__ import annotations
 
-import os
-import socket
+import json
+import math
 import tempfile
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import ray
 from ray import cloudpickle, tune
 from ray.exceptions import OutOfMemoryError, RayActorError
 from ray.tune import TuneError
@@ -25,65 +23,29 @@ from ray.tune.search import Searcher
 
 from cvcore.errors import CvjobsError
 from cvcore.records import Evaluation, TrialConfig
-from cvcore.scoring import score_best
-from cvcore.settings import MODEL_NAMES, TRAINING_NAMES
-from cvcore.trial import Progress, TrialSession
+from cvcore.trial import Progress
 from jobs.adapters.ray_schedulers import RungScheduler, own_scheduler
-from jobs.engine import REPORT_SECONDS, Driver, WorkerSetup
+from jobs.adapters.ray_worker import TASK, Outgrown, TrialActor
+from jobs.engine import Driver, WorkerSetup
 
 # Ray explains the death of a worker at length.
 MAX_REASON_LENGTH = 500
-
-
-class TrialActor(tune.Trainable):  # type: ignore[misc]
-    """A warm worker: keeps TensorFlow, the data and the store from trial to trial."""
-
-    def setup(self, config: dict[str, Any]) -> None:
-        self._idle_since = time.perf_counter()
-        worker = f"{socket.gethostname()}:{os.getpid()}"
-        self._bench, data_seconds = WorkerSetup.from_dict(config["setup"]).open(worker)
-        self._begin(config, waited={"data": data_seconds})
-
-    def reset_config(self, new_config: dict[str, Any]) -> bool:
-        self._begin(new_config, waited={"idle": time.perf_counter() - self._idle_since})
-        return True
-
-    def step(self) -> dict[str, Any]:
-        progress = self._session.step(max_seconds=REPORT_SECONDS)
-        self._idle_since = time.perf_counter()
-        value = progress.outcome.value(self._session.config.objective)
-        return {
-            "epoch": progress.outcome.epochs_run,
-            "value": self._worst if value is None else value,
-            "progress": progress,
-            "done": progress.done,
-        }
-
-    def save_checkpoint(self, checkpoint_dir: str) -> None:
-        self._session.save(Path(checkpoint_dir))
-
-    def load_checkpoint(self, checkpoint: str) -> None:
-        self._session.load(Path(checkpoint))
-
-    def _begin(self, config: dict[str, Any], *, waited: dict[str, float]) -> None:
-        trial = _trial_of(config)
-        self._worst = float("-inf") if trial.mode == "max" else float("inf")
-        self._session = TrialSession(
-            trial,
-            self._bench,
-            rungs=config["rungs"],
-            best_value=config["best_value"],
-            waited=waited,
-        )
 
 
 class RayEngine:
     """Ray Tune on this machine or a cluster."""
 
     def __init__(
-        self, setup: WorkerSetup, *, share: Mapping[str, float], scheduler: str, slots: int
+        self,
+        setup: WorkerSetup,
+        *,
+        share: Mapping[str, float],
+        scheduler: str,
+        slots: int,
+        waiting: int,
     ) -> None:
         self.slots = slots
+        self._num_proposed = slots + waiting
         self._setup = setup
         self._scheduler = scheduler
         self._share = {kind.lower(): amount for kind, amount in share.items()}
@@ -92,23 +54,26 @@ class RayEngine:
         configs: dict[str, TrialConfig] = {}
         recorder = _Recorder(driver, configs)
         scheduler = RungScheduler(driver) if self._scheduler in ("asha", "none") else None
+        # HyperBand and PBT give a worker trials that are under way: it must take them.
+        setup = self._setup if scheduler else replace(self._setup, max_growth=math.inf)
         with tempfile.TemporaryDirectory(prefix="cvjobs-tune-") as folder:
             tuner = tune.Tuner(
                 tune.with_resources(TrialActor, self._share),
                 tune_config=tune.TuneConfig(
-                    search_alg=Proposals(driver, self._setup, configs),
+                    search_alg=Proposals(driver, setup, configs),
                     scheduler=scheduler or own_scheduler(self._scheduler, driver),
                     num_samples=-1,
-                    # One proposal waits, so that the worker of a trial that ends is kept for it.
-                    max_concurrent_trials=self.slots + 1,
+                    max_concurrent_trials=self._num_proposed,
                     reuse_actors=True,
                 ),
                 run_config=tune.RunConfig(
                     name="sweep",
                     storage_path=folder,
-                    stop=_OnInterrupt(driver),
+                    stop=_Ends(driver),
                     callbacks=[recorder],
                     failure_config=tune.FailureConfig(max_failures=0),
+                    # Our models are in the store; Tune would save each trial at its end, too.
+                    checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
                     verbose=0,
                 ),
             )
@@ -119,11 +84,6 @@ class RayEngine:
                     raise recorder.failure from None
                 raise
 
-    def score(self, config: TrialConfig) -> Evaluation:
-        task = ray.remote(num_cpus=self._share["cpu"], num_gpus=self._share["gpu"])(_score)
-        evaluation: Evaluation = ray.get(task.remote(self._setup.to_dict(), config.to_dict()))
-        return evaluation
-
 
 class Proposals(Searcher):  # type: ignore[misc]
     """Give Tune the driver's next trial; the driver hears of results from `_Recorder`."""
@@ -131,20 +91,38 @@ class Proposals(Searcher):  # type: ignore[misc]
     def __init__(self, driver: Driver, setup: WorkerSetup, configs: dict[str, TrialConfig]) -> None:
         super().__init__()
         self._driver, self._setup, self._configs = driver, setup.to_dict(), configs
+        self._no_more = False
+        self._to_score = False
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
-        config = None if self._driver.interrupted else self._driver.next_trial()
-        if config is None:
+        """Return a trial; after the last one has ended, the task of scoring the best.
+
+        None while the last ones run: Tune then keeps the worker that is free first.
+        """
+        config = None if self._no_more else self._driver.next_trial()
+        if config is not None:
+            self._configs[trial_id] = config
+            return {**config.drawn, TASK: self._task(config, score=False)}
+        self._no_more = True
+        if self._configs and not self._driver.interrupted:
+            return None
+        best = None if self._to_score else self._driver.trial_to_score()
+        if best is None:
             finished: str = Searcher.FINISHED
             return finished
-        self._configs[trial_id] = config
-        return {
-            **config.drawn,
-            "trial": config.to_dict(),
-            "setup": self._setup,
-            "rungs": {phase: list(epochs) for phase, epochs in self._driver.rungs.items()},
-            "best_value": self._driver.best_value,
-        }
+        self._to_score = True
+        return {**best.drawn, TASK: self._task(best, score=True)}
+
+    def _task(self, config: TrialConfig, *, score: bool) -> str:
+        return json.dumps(
+            {
+                "trial": config.to_dict(),
+                "setup": self._setup,
+                "rungs": {phase: list(epochs) for phase, epochs in self._driver.rungs.items()},
+                "best_value": self._driver.best_value,
+                "score": score,
+            }
+        )
 
     def on_trial_complete(self, *args: Any, **kwargs: Any) -> None:
         """Nothing: results reach the driver through the callback."""
@@ -168,6 +146,10 @@ class _Recorder(tune.Callback):  # type: ignore[misc]
     def on_trial_result(
         self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
     ) -> None:
+        if "scored" in result:
+            with self._remembered():
+                self._take_score(result["scored"], worker=result["worker"])
+            return
         progress: Progress = result["progress"]
         config = self._configs[trial.trial_id]
         stopped = result["done"] and not progress.done
@@ -188,11 +170,22 @@ class _Recorder(tune.Callback):  # type: ignore[misc]
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         config = self._configs.get(trial.trial_id)
-        if config is not None:
-            kind, message = _reason(trial)
+        kind, message = _reason(trial)
+        if config is not None and kind == Outgrown.__name__:
+            self._driver.postponed(config)
+        elif config is not None:
             with self._remembered():
                 self._driver.lost(config, error_type=kind, message=message)
+        elif json.loads(trial.config[TASK])["score"]:
+            self._driver.not_scored(CvjobsError(f"{kind}: {message}"))
         self._forget(trial.trial_id)
+
+    def _take_score(self, found: Evaluation | CvjobsError, *, worker: str) -> None:
+        best = self._driver.trial_to_score()
+        if isinstance(found, CvjobsError):
+            self._driver.not_scored(found)
+        elif best is not None:
+            self._driver.scored(best, found, worker=worker)
 
     @contextmanager
     def _remembered(self) -> Iterator[None]:
@@ -207,32 +200,17 @@ class _Recorder(tune.Callback):  # type: ignore[misc]
         self._last.pop(tune_id, None)
 
 
-class _OnInterrupt(tune.Stopper):  # type: ignore[misc]
+class _Ends(tune.Stopper):  # type: ignore[misc]
+    """Stop each trial when the budget is spent, and all at once on an interrupt."""
+
     def __init__(self, driver: Driver) -> None:
         self._driver = driver
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
-        return False
+        return self._driver.spent
 
     def stop_all(self) -> bool:
         return self._driver.interrupted
-
-
-def _trial_of(config: dict[str, Any]) -> TrialConfig:
-    """Read the trial off a Tune config, whose top level a scheduler may have changed."""
-    trial = TrialConfig.from_dict(config["trial"])
-    changed = {name: config[name] for name, value in trial.drawn.items() if config[name] != value}
-    if not changed:
-        return trial
-    in_model = {name: value for name, value in changed.items() if name in MODEL_NAMES}
-    in_training = {name: value for name, value in changed.items() if name in TRAINING_NAMES}
-    return replace(
-        trial,
-        drawn={**trial.drawn, **changed},
-        columns={**trial.columns, **changed},
-        model=replace(trial.model, **in_model),
-        training=replace(trial.training, **in_training),
-    )
 
 
 def _reason(trial: Any) -> tuple[str, str]:
@@ -248,8 +226,3 @@ def _reason(trial: Any) -> tuple[str, str]:
     if isinstance(cause, OutOfMemoryError):
         return "out_of_memory", message
     return type(cause).__name__, message
-
-
-def _score(setup: dict[str, Any], config: dict[str, Any]) -> Evaluation:
-    bench, _ = WorkerSetup.from_dict(setup).open("score")
-    return score_best(TrialConfig.from_dict(config), bench)

@@ -15,27 +15,15 @@ import pytest
 from PIL import Image
 
 from cvcore import layout
-from cvcore.lake import SweepLog
-from cvcore.store import LocalStore
 from jobs.cli import main
 from tests import sweeps
 from tests.figures import num_drawn, words
-from tests.lakes import a_whole_sweep, drive
 from tests.pictures import picture
 
 pytestmark = pytest.mark.timeout(30)
 
 ROOT = Path(__file__).parents[2]
 BEST = layout.trial_id(sweeps.SWEEP_ID, 0)
-
-
-@pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The URI of a store with one finished sweep of three trials."""
-    store = LocalStore(tmp_path_factory.mktemp("store"))
-    with SweepLog.create(store, sweeps.SWEEP_ID) as log:
-        drive(log, a_whole_sweep(store))
-    return store.uri
 
 
 @pytest.fixture(autouse=True)
@@ -178,10 +166,14 @@ def test_a_picture_does_without_tensorflow(here: Path) -> None:
     assert (here / "field.png").stat().st_size > 10_000
 
 
-def test_quiet_prints_no_notes(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["explain", "kernels", "blur", "--quiet"]) == 0
+def test_quiet_prints_no_notes(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (here / "spec.toml").write_text("[space]\nkernel_size = {choice = [3, 5]}\n")
+    typed = ["explain", "field", "spec.toml"]
+    assert main(typed) == 0
+    assert capsys.readouterr().err != ""
+    assert main([*typed, "--quiet"]) == 0
     printed = capsys.readouterr()
-    assert printed.out.splitlines()[-1] == "kernels.png"
+    assert printed.out.splitlines()[-1] == "field.png"
     assert printed.err == ""
 
 

@@ -18,7 +18,17 @@ from cvcore.store import Store
 from cvcore.tables import KEYS, PARTITION, SCHEMAS
 from jobs.wiring import open_store
 from tests import sweeps
-from tests.lakes import Crash, Failing, a_whole_sweep, contents, drive, keys, none_twice, parts
+from tests.lakes import (
+    Crash,
+    Failing,
+    a_whole_sweep,
+    contents,
+    drive,
+    keys,
+    leave_a_whole_sweep,
+    none_twice,
+    parts,
+)
 from tests.services import S3Server
 
 pytestmark = [pytest.mark.services, pytest.mark.timeout(120)]
@@ -87,8 +97,7 @@ def test_strangers_read_every_table_of_a_running_sweep(store: Store, s3_server: 
 
 
 def test_a_whole_sweep_ends_as_one_part_a_table(store: Store) -> None:
-    with SweepLog.create(store, sweeps.SWEEP_ID) as log:
-        drive(log, a_whole_sweep(store))
+    leave_a_whole_sweep(store)
 
     assert [len(parts(store, table)) for table in TABLES] == [1] * len(TABLES)
 
@@ -96,8 +105,7 @@ def test_a_whole_sweep_ends_as_one_part_a_table(store: Store) -> None:
 @pytest.mark.slow
 def test_a_death_at_some_changes_loses_and_doubles_nothing(s3_uri: str) -> None:
     whole = open_store(f"{s3_uri}/whole")
-    with SweepLog.create(whole, sweeps.SWEEP_ID) as log:
-        drive(log, a_whole_sweep(whole))
+    leave_a_whole_sweep(whole)
     for fuse in range(5, 60, 9):
         store = open_store(f"{s3_uri}/{fuse}")
         events = list(a_whole_sweep(store))

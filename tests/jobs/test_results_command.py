@@ -9,24 +9,13 @@ from typing import Any
 import pytest
 
 from cvcore import layout
-from cvcore.lake import SweepLog
-from cvcore.store import LocalStore
 from jobs import show
 from jobs.adapters.console import READABLE_WIDTH, Console
 from jobs.cli import main
 from tests import sweeps
-from tests.lakes import a_whole_sweep, drive
+from tests.lakes import leave_a_whole_sweep
 
 BEST = layout.trial_id(sweeps.SWEEP_ID, 0)
-
-
-@pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The URI of a store with one finished sweep of three trials."""
-    store = LocalStore(tmp_path_factory.mktemp("store"))
-    with SweepLog.create(store, sweeps.SWEEP_ID) as log:
-        drive(log, a_whole_sweep(store))
-    return store.uri
 
 
 def document(capsys: pytest.CaptureFixture[str], *arguments: str) -> Any:
@@ -152,8 +141,7 @@ def test_an_analyst_asks_a_store_in_s3_that_only_the_driver_writes(
     from jobs.wiring import open_store
 
     writer = open_store(s3_uri)
-    with SweepLog.create(writer, sweeps.SWEEP_ID) as log:
-        drive(log, a_whole_sweep(writer))
+    leave_a_whole_sweep(writer)
     for name, value in s3_server.environment("analyst").items():
         monkeypatch.setenv(name, value)
 

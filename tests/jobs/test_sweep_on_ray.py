@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from subprocess import DEVNULL, PIPE
 from typing import Any
@@ -18,7 +19,9 @@ import pytest
 
 from cvcore import layout
 from cvcore.config import load_spec
+from cvcore.events import read_batches
 from cvcore.hyperparameters import hyperparameters
+from cvcore.ledger import LEDGER
 from cvcore.parts import TABLES
 from cvcore.settings import SweepSpec
 from cvcore.store import Store
@@ -205,6 +208,37 @@ def test_a_handful_of_warm_workers_did_all_trials(store: Store) -> None:
     assert len({row["worker"] for row in rows}) <= 2
     started = [row for row in rows if row["seconds_import"] > 1]
     assert len(started) <= 2  # the others found TensorFlow in their worker
+
+
+def test_every_second_of_a_worker_is_booked(answer: Answer, store: Store) -> None:
+    """From the end of one trial to the end of the next one in the same process."""
+    rows = sorted(table(store, "trials"), key=lambda row: row["finished_at"])
+    accounts = [f"seconds_{name}" for name in LEDGER]
+    compared = 0
+    for worker in {row["worker"] for row in rows}:
+        own = [row for row in rows if row["worker"] == worker]
+        for before, after in pairwise(own):
+            held = (after["finished_at"] - before["finished_at"]).total_seconds()
+            assert sum(after[name] for name in accounts) == pytest.approx(held, rel=0.02, abs=0.05)
+            compared += 1
+    assert compared >= NUM_TRIALS - 2
+    assert all(row["seconds_import"] > 0 for row in rows[:1])
+    ledger = answer.document["ledger"]
+    for name in LEDGER:
+        assert ledger[name] == pytest.approx(sum(row[f"seconds_{name}"] for row in rows))
+    slot_seconds = answer.document["wall_seconds"] * 2
+    assert sum(ledger.values()) == pytest.approx(slot_seconds, rel=0.02)
+
+
+def test_the_best_was_scored_by_a_worker_that_had_trained(answer: Answer, store: Store) -> None:
+    """A fresh process would have imported TensorFlow once more."""
+    (scored,) = (
+        event
+        for batch in read_batches(store, answer.document["sweep_id"])
+        for event in batch.events
+        if event["type"] == "test_scored"
+    )
+    assert scored["worker"] in {row["worker"] for row in table(store, "trials")}
 
 
 def test_the_stored_spec_reads_back_to_the_same_spec(

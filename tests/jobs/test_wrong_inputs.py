@@ -5,27 +5,15 @@
 
 from __future__ import annotations
 
-import json
-import os
-import shlex
-import subprocess
-import sys
-import zipfile
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from cvcore.settings import DataConfig
-from jobs.cli import main
-from jobs.wiring import open_store
-from tests.pictures import make_classes
-from tests.services import S3Server, free_ports
+from tests.runs import elsewhere
+from tests.wrong import INLINE, SWEEP_ID, answered
 
-ROOT = Path(__file__).parents[2]
-SWEEP_ID = "20250102-030405-abcdef"
-INLINE = "--engine inline --store store"
+pytestmark = pytest.mark.usefixtures("untouched")
+
 TRANSFER = f"train train.toml --data good {INLINE} --set model.family=transfer"
 FOLDERS = "expected one folder per class"
 
@@ -112,69 +100,6 @@ WRONG: list[tuple[str, int, list[str]]] = [
 ]
 
 
-@pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with good data, bad data and files that are not what they seem."""
-    place = tmp_path_factory.mktemp("place")
-    make_classes(place / "good")
-    make_classes(place / "three", classes=("a", "b", "c"))
-    make_classes(place / "one", classes=("ok",))
-    make_classes(place / "unusable", classes=("ok",))
-    (place / "unusable" / "crack").mkdir()
-    (place / "unusable" / "crack" / "a.png").write_text("no image")
-    make_classes(place / "split" / "train")
-    make_classes(place / "split" / "test", classes=("ok", "dent"), start=100)
-    (place / "empty").mkdir()
-    for name in ("notes.txt", "fake.zip", "fake.tar.gz"):
-        (place / name).write_text("only text\n")
-    (place / "bytes.toml").write_bytes(b"\xff\xfe")
-    (place / "train.toml").write_text("[training]\nepochs = 1\n")
-    card = {
-        "class_names": ["crack", "ok"],
-        "data": {"uri": str(place / "good"), "image_size": 16},
-        "dataset_fingerprint": "",
-        "threads": 1,
-    }
-    DataConfig(**card["data"])
-    for name, member in (("other.zip", "x.json"), ("model.keras", "cvjobs.json")):
-        with zipfile.ZipFile(place / name, "w") as archive:
-            archive.writestr(member, json.dumps(card))
-    return place
-
-
-def contents(place: Path) -> dict[str, int]:
-    return {str(path): path.lstat().st_mtime_ns for path in sorted(place.rglob("*"))}
-
-
-@pytest.fixture(autouse=True)
-def untouched(place: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Work in that folder, and leave nothing in it: no store, no output."""
-    monkeypatch.chdir(place)
-    before = contents(place)
-    yield
-    assert contents(place) == before
-
-
-def answered(
-    typed: str, code: int, expected: list[str], capsys: pytest.CaptureFixture[str]
-) -> dict[str, Any]:
-    """Check both forms of an answer, for a person and for a program; return the latter."""
-    assert main(shlex.split(typed)) == code
-    printed = capsys.readouterr()
-    for words in expected:
-        assert words in printed.err, printed.err
-    assert "Traceback" not in printed.err
-    assert "\nnext: " in printed.err
-    assert printed.out == ""
-
-    assert main([*shlex.split(typed), "--json"]) == code
-    document: dict[str, Any] = json.loads(capsys.readouterr().out)
-    assert list(document) == ["error"]
-    assert document["error"]["exit_code"] == code
-    assert document["error"]["message"] in printed.err or "sweeps/" in printed.err
-    return document
-
-
 @pytest.mark.parametrize(("typed", "code", "expected"), WRONG, ids=[typed for typed, *_ in WRONG])
 def test_a_wrong_input_is_answered_in_a_sentence(
     typed: str, code: int, expected: list[str], capsys: pytest.CaptureFixture[str]
@@ -203,147 +128,15 @@ def test_more_gpus_than_this_process_sees_is_a_usage_error(
     answered(typed, 2, ["asks for 64 GPU", "gpus_per_trial"], capsys)
 
 
-def in_a_process_of_its_own(typed: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "jobs.cli", *shlex.split(typed)],
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
-    )
-
-
 @pytest.mark.slow
 @pytest.mark.services
 @pytest.mark.timeout(60)
-def test_more_gpus_than_the_cluster_has_is_a_usage_error() -> None:
+def test_more_gpus_than_the_cluster_has_is_a_usage_error(place: Path) -> None:
     """Ray has to start to know; it starts before the sweep has left anything in the store."""
-    done = in_a_process_of_its_own(
-        "sweep --data good --store store --set resources.gpus_per_trial=64 --json"
-    )
-    assert done.returncode == 2, done.stderr
-    error = json.loads(done.stdout)["error"]
+    typed = "sweep --data good --store store --set resources.gpus_per_trial=64 --json"
+    done = elsewhere(*typed.split(), folder=place)
+    assert done.code == 2, done.stderr
+    error = done.document["error"]
     assert error["message"].startswith("a trial asks for 64 GPU, the cluster has ")
     assert "resources.gpus_per_trial" in error["hint"]
     assert "Traceback" not in done.stderr
-
-
-# Takes TensorFlow from sight as if it were not installed.
-WITHOUT_TENSORFLOW = """
-import sys
-from importlib.machinery import PathFinder
-
-class Finder:
-    find_distributions = PathFinder.find_distributions
-    invalidate_caches = PathFinder.invalidate_caches
-
-    @staticmethod
-    def find_spec(name, path=None, target=None):
-        hidden = name.partition(".")[0] == "tensorflow"
-        return None if hidden else PathFinder.find_spec(name, path, target)
-
-sys.meta_path[sys.meta_path.index(PathFinder)] = Finder
-"""
-
-
-@pytest.fixture(scope="module")
-def without_tensorflow(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    folder = tmp_path_factory.mktemp("without")
-    (folder / "sitecustomize.py").write_text(WITHOUT_TENSORFLOW)
-    return {"PYTHONPATH": f"{folder}:{ROOT}"}
-
-
-@pytest.mark.timeout(20)
-@pytest.mark.parametrize(
-    "typed",
-    [
-        "sweep --data good --store store",
-        f"train train.toml --data good {INLINE}",
-        f"sweep --resume {SWEEP_ID} --store store",
-        "evaluate model.keras --data good",
-        "predict model.keras --data good --output x.parquet",
-        "data preview good --output /dev/null/x.png --set model.augment_flip=both",
-    ],
-)
-def test_without_tensorflow_one_sentence_says_what_to_install(
-    typed: str, without_tensorflow: dict[str, str]
-) -> None:
-    done = in_a_process_of_its_own(typed, **without_tensorflow)
-    assert (done.returncode, done.stdout) == (2, "")
-    sentence, following = done.stderr.splitlines()
-    assert sentence.startswith("cvjobs: TensorFlow is not installed")
-    assert following.startswith("next: pip install 'cvjobs[cpu]'")
-    assert "cvjobs[gpu]" in following
-
-
-@pytest.mark.timeout(20)
-@pytest.mark.parametrize(
-    "typed",
-    [
-        "--help",
-        "recipes",
-        "data check good",
-        "sweep --data good --store store --dry-run",
-        "results sweeps --store store",
-        "results query 'SELECT * FROM trials' --store store",
-    ],
-)
-def test_what_needs_no_tensorflow_works_without_it(
-    typed: str, without_tensorflow: dict[str, str]
-) -> None:
-    done = in_a_process_of_its_own(typed, **without_tensorflow)
-    assert done.returncode == 0, done.stderr
-
-
-@pytest.mark.services
-@pytest.mark.timeout(60)
-@pytest.mark.parametrize(
-    ("identity", "uri", "expected"),
-    [
-        ("cvjobs", "s3://nowhere/store", ["the bucket 'nowhere' does not exist"]),
-        ("analyst", "", ["these credentials may not do that"]),
-        ("stranger", "", ["access key is not known"]),
-        ("forger", "", ["the secret key does not fit"]),
-    ],
-)
-def test_a_bucket_that_cannot_be_written_is_exit_5(
-    identity: str,
-    uri: str,
-    expected: list[str],
-    s3_uri: str,
-    s3_server: S3Server,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    writer = open_store(s3_uri)
-    assert list(writer.list("")) == []  # from here on it has its credentials
-    if identity == "analyst":
-        for name, value in s3_server.environment(identity).items():
-            monkeypatch.setenv(name, value)
-    if identity in ("stranger", "forger"):
-        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrong")
-    if identity == "stranger":
-        monkeypatch.setenv("AWS_ACCESS_KEY_ID", "nobody")
-    uri = uri or s3_uri
-    typed = f"sweep --data good --engine inline --store {uri}"
-    answered(typed, 5, [*expected, f"next: cvjobs doctor --store {uri}"], capsys)
-    assert list(writer.list("")) == []
-
-
-@pytest.mark.timeout(20)
-@pytest.mark.parametrize(
-    "typed",
-    [
-        "sweep --data good --engine inline --store s3://bucket/x",
-        f"sweep --data s3://bucket/x {INLINE}",
-        "results sweeps --store s3://bucket/x",
-        "evaluate s3://bucket/model.keras --data good",
-    ],
-)
-def test_an_object_store_that_does_not_answer_is_exit_5(
-    typed: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    endpoint = f"http://127.0.0.1:{free_ports(1)['master']}"
-    for name, value in S3Server(endpoint=endpoint, pid=0).environment().items():
-        monkeypatch.setenv(name, value)
-    answered(typed, 5, ["s3://bucket", endpoint, "next: cvjobs doctor --store s3://"], capsys)

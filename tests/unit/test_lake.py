@@ -15,7 +15,16 @@ from cvcore.lake import SweepLog, compact_sweeps, publish_images
 from cvcore.parts import MAX_PARTS, TABLES
 from cvcore.store import LocalStore
 from tests import sweeps
-from tests.lakes import Crash, Failing, a_whole_sweep, drive, keys, parts, rows
+from tests.lakes import (
+    Crash,
+    Failing,
+    a_whole_sweep,
+    drive,
+    keys,
+    leave_a_whole_sweep,
+    parts,
+    rows,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -24,14 +33,8 @@ def no_waiting_for_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("os.fsync", lambda descriptor: None)
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> LocalStore:
-    return LocalStore(tmp_path / "store")
-
-
 def test_a_whole_sweep_ends_as_one_part_a_table(store: LocalStore) -> None:
-    with SweepLog.create(store, sweeps.SWEEP_ID) as log:
-        drive(log, a_whole_sweep(store))
+    leave_a_whole_sweep(store)
 
     first, second, third = (layout.trial_id(sweeps.SWEEP_ID, index) for index in range(3))
     assert [len(parts(store, table)) for table in TABLES] == [1] * len(TABLES)

@@ -46,11 +46,6 @@ def no_waiting_for_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("os.fsync", lambda descriptor: None)
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> LocalStore:
-    return LocalStore(tmp_path / "store")
-
-
 def num_changes(store: Store) -> int:
     counting = Failing(store, 0)
     with SweepLog.create(counting, sweeps.SWEEP_ID) as log:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -12,18 +13,13 @@ import pytest
 from cvcore import layout, results
 from cvcore.errors import StoreError, UsageError
 from cvcore.lake import SweepLog, compact_sweeps
-from cvcore.store import LocalStore, Store
+from cvcore.store import LocalStore, Store, StoredObject
 from cvcore.tables import KEYS, SCHEMAS
 from tests import sweeps
-from tests.lakes import a_whole_sweep, drive, parts
+from tests.lakes import drive, leave_a_whole_sweep, parts
 
 ROOT = Path(__file__).parents[2]
 OTHER_ID = "20250103-000000-fedcba"
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> LocalStore:
-    return LocalStore(tmp_path / "store")
 
 
 def a_sweep(
@@ -92,8 +88,7 @@ def test_an_unknown_sweep_is_refused_with_the_nearest_and_the_next_command(
 
 
 def test_a_trial_is_shown_with_its_epochs_and_classes(store: LocalStore) -> None:
-    with SweepLog.create(store, sweeps.SWEEP_ID) as log:
-        drive(log, a_whole_sweep(store))
+    leave_a_whole_sweep(store)
 
     shown = results.show(store, layout.trial_id(sweeps.SWEEP_ID, 0))
 
@@ -228,7 +223,54 @@ def test_a_file_that_is_no_parquet_is_named(store: LocalStore) -> None:
 
     with pytest.raises((StoreError, UsageError), match=Path(part.key).name):
         results.query(store, "SELECT * FROM trials")
+    with pytest.raises(StoreError, match=Path(part.key).name):
+        results.leaderboard(store)
     assert compact_sweeps(store)["running"] == [sweeps.SWEEP_ID]
+
+
+def test_a_sweep_is_looked_at_without_the_parts_of_others(store: LocalStore) -> None:
+    a_sweep(store, [0.5], sweep_id=OTHER_ID)
+    a_sweep(store, [0.9])
+    for table in ("sweeps", "trials"):
+        for part in parts(store, table):
+            if OTHER_ID in part.key:
+                (store.root / part.key).write_bytes(b"not parquet")
+
+    [trial] = results.leaderboard(store, sweeps.SWEEP_ID)
+
+    assert results.show(store, trial["trial_id"])["trial"] == trial
+
+
+class Vanishing(LocalStore):
+    """A store that lists a part which is not there."""
+
+    def list(self, prefix: str) -> Iterator[StoredObject]:
+        key = layout.sweep_part("trials", sweeps.SWEEP_ID, 1)
+        yield StoredObject(key=key, size_bytes=1, version="1")
+
+
+def test_a_part_that_is_not_there_is_a_failure_of_the_store(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match=f"{sweeps.SWEEP_ID}-000001.parquet"):
+        results.query(Vanishing(tmp_path), "SELECT * FROM trials")
+
+
+class Noting(LocalStore):
+    """A store that notes what was listed."""
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(root)
+        self.listed: set[str] = set()
+
+    def list(self, prefix: str) -> Iterator[StoredObject]:
+        self.listed.add(prefix)
+        return super().list(prefix)
+
+
+def test_a_table_that_is_not_named_is_not_listed(tmp_path: Path) -> None:
+    store = Noting(tmp_path)
+
+    assert results.query(store, "DESCRIBE Trials").num_rows > 0
+    assert store.listed == {layout.lake_folder("trials")}
 
 
 @pytest.mark.timeout(30)
