@@ -34,6 +34,7 @@ def recipes(
     def show() -> None:
         columns = ["name", "what", "parameters", "documented", "measured"]
         console.table("Recipes", columns, [_row(one) for one in listed])
+        console.text(_footnote(figures))
 
     console.result({"recipes": listed}, show)
     console.hint(f"cvjobs recipes {listed[0]['name']} > my.toml")
@@ -63,6 +64,16 @@ def _describe(name: str, figures: Mapping[str, Any]) -> dict[str, Any]:
         "documented": figures.get("documented"),
         "measured": figures.get("measured"),
     }
+
+
+def _footnote(figures: Mapping[str, Any]) -> str:
+    """Say on which images each figure was found: they are not the same."""
+    measured = [one["measured"] for one in figures.values() if one["measured"]]
+    ((data, num_seeds),) = {(one["data"], one["num_seeds"]) for one in measured}
+    return (
+        "documented: on the document's own images, on the split it reports\n"
+        f"measured:   on {data}; lowest to highest of {num_seeds} seeds"
+    )
 
 
 def _row(recipe: Mapping[str, Any]) -> list[str]:

@@ -22,6 +22,20 @@ def test_the_list_names_every_recipe_with_its_figures(capsys: pytest.CaptureFixt
         assert one["summary"]
 
 
+def test_what_we_measured_stands_beside_the_document_with_its_images(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["recipes", "--json"]) == 0
+    listed = json.loads(capsys.readouterr().out)["recipes"]
+    # The weights of VGG16 and ResNet50 were not at hand.
+    missing = {one["name"].partition("-")[2] for one in listed if one["measured"] is None}
+    assert {name.partition("-")[0] for name in missing} == {"", "vgg16", "resnet50"}
+    assert main(["recipes"]) == 0
+    shown = capsys.readouterr().out
+    assert "documented: on the document's own images" in shown
+    assert "measured:   on 840 castings" in shown
+
+
 def test_a_space_has_no_single_parameter_count(capsys: pytest.CaptureFixture[str]) -> None:
     main(["recipes", "--json"])
     listed = json.loads(capsys.readouterr().out)["recipes"]
