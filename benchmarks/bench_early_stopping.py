@@ -8,18 +8,17 @@ cores. One JSON document goes to stdout, `--report` writes a page.
 
 from __future__ import annotations
 
-import argparse
-import json
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
+from benchmarks.command_line import parser_of, write_results
 from benchmarks.machine import describe
 from benchmarks.processes import Sweep, scratch, sweep_with_cvjobs
 from benchmarks.report import median_and_range, table
 from benchmarks.report_page import page
+from benchmarks.rounds import turned
 
 # Within 1 % of the best score.
 NEAR = 0.99
@@ -119,7 +118,7 @@ def measure(work: Work, *, seeds: int) -> list[dict[str, Row]]:
     """Run both schedulers seed after seed, each of them first in turn."""
     found = []
     for seed in range(seeds):
-        order = SCHEDULERS if seed % 2 == 0 else SCHEDULERS[::-1]
+        order = turned(SCHEDULERS, seed)
         sweeps = {name: run_sweep(work, scheduler=name, seed=seed) for name in order}
         found.append(compare(sweeps))
         print(f"seed {seed}: {found[-1]}", file=sys.stderr, flush=True)
@@ -187,15 +186,11 @@ def report(document: Mapping[str, Any]) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    extent = parser.add_mutually_exclusive_group()
-    extent.add_argument(
-        "--short", action="store_true", help="12 trials, 9 epochs, a seed (default)"
+    parser = parser_of(
+        __doc__, short="12 trials, 9 epochs, a seed", full="24 trials, 27 epochs, three seeds"
     )
-    extent.add_argument("--full", action="store_true", help="24 trials, 27 epochs, three seeds")
     parser.add_argument("--seeds", type=int, help="default: 3 with --full, else 1")
     parser.add_argument("--engine", help="of cvjobs; default: its own default")
-    parser.add_argument("--report", type=Path, metavar="PATH", help="write a page of Markdown")
     options = parser.parse_args()
     trials, epochs, seeds = (24, 27, 3) if options.full else (12, 9, 1)
     work = Work(trials=trials, epochs=epochs, images=IMAGES, size=SIZE, engine=options.engine)
@@ -208,9 +203,7 @@ def main() -> None:
         "spec": spec_of(work, scheduler="none or asha", seed=0),
         "results": results,
     }
-    print(json.dumps(document, indent=1))
-    if options.report:
-        options.report.write_text(report(document), encoding="utf-8")
+    write_results(document, page=report, path=options.report)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,6 @@ stdout, `--report` writes a page.
 
 from __future__ import annotations
 
-import argparse
 import json
 import math
 import os
@@ -23,10 +22,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from benchmarks.command_line import parser_of, write_results
 from benchmarks.lake_rows import NUM_EPOCHS, compact, draw_sweeps, publish
 from benchmarks.machine import describe
 from benchmarks.report import median_and_range, table
 from benchmarks.report_page import page
+from benchmarks.rounds import time_answers
 from benchmarks.simulated_trials import leave_predictions, progress_of, sweep
 from cvcore.results import query
 from cvcore.store import LocalStore, Store
@@ -80,15 +81,7 @@ def ask(store: Store, *, rounds: int) -> Figures:
         "curve": lambda: _values(store, CURVE.format(trial_id)),
         "means": lambda: {one["name"]: one["value"] for one in query(store, MEANS).to_pylist()},
     }
-    found = {}
-    for name, question in questions.items():
-        seconds = []
-        for _ in range(rounds + 1):
-            started = time.perf_counter()
-            answer = question()
-            seconds.append(time.perf_counter() - started)
-        found[name] = {"answer": answer, "seconds": seconds[1:]}  # the first one warms up
-    return found
+    return time_answers(questions, rounds=rounds)
 
 
 def write_with_driver(store: Store, *, num_trials: int) -> Figures:
@@ -128,9 +121,9 @@ def equal(
             continue
         place = folder / name
         place.mkdir()
-        program = ROOT / "benchmarks" / f"{RIVALS[name]}.py"
         done = subprocess.run(
-            [python, program, source, place, str(rounds)],
+            [python, "-m", f"benchmarks.{RIVALS[name]}", source, place, str(rounds)],
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
             stdout=subprocess.PIPE,
             text=True,
             check=True,
@@ -223,17 +216,13 @@ def report(document: Mapping[str, Any]) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    size = parser.add_mutually_exclusive_group()
-    size.add_argument("--short", action="store_true", help="20,000 and 50 trials (default)")
-    size.add_argument("--full", action="store_true", help="1,000,000 and 2,000 trials")
+    parser = parser_of(__doc__, short="20,000 and 50 trials", full="1,000,000 and 2,000 trials")
     parser.add_argument("--trials", type=int, help="of the large lake")
     parser.add_argument("--trials-per-sweep", type=int, default=1000)
     parser.add_argument("--equal-trials", type=int, help="that everybody writes")
     parser.add_argument("--mlflow-python", type=Path, help="an interpreter that has MLflow")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--folder", type=Path, help="where to put the lakes for a while")
-    parser.add_argument("--report", type=Path, metavar="PATH", help="write a page of Markdown")
     options = parser.parse_args()
     num_trials = options.trials or (1_000_000 if options.full else 20_000)
     equal_trials = options.equal_trials or (2000 if options.full else 50)
@@ -253,9 +242,7 @@ def main() -> None:
         "machine": machine, "typed": sys.argv[1:], "large": large,
         "equal_trials": equal_trials, "equal": compared,
     }  # fmt: skip
-    print(json.dumps(document, indent=1))
-    if options.report:
-        options.report.write_text(report(document), encoding="utf-8")
+    write_results(document, page=report, path=options.report)
 
 
 if __name__ == "__main__":

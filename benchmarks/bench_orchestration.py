@@ -9,16 +9,15 @@ goes to stdout, `--report` writes a page.
 
 from __future__ import annotations
 
-import argparse
 import json
 import math
 import os
 import statistics
 import sys
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
+from benchmarks.command_line import parser_of, write_results
 from benchmarks.machine import describe
 from benchmarks.processes import run, scratch
 from benchmarks.report import median_and_range, table
@@ -165,16 +164,14 @@ def report(document: Mapping[str, Any]) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    size = parser.add_mutually_exclusive_group()
-    size.add_argument("--short", action="store_true", help="at most 1,000 trials (default)")
-    size.add_argument("--full", action="store_true", help="at most 4,000 trials, half an hour")
+    parser = parser_of(
+        __doc__, short="at most 1,000 trials", full="at most 4,000 trials, half an hour"
+    )
     parser.add_argument("--systems", nargs="+", choices=list(TITLES), default=list(TITLES))
     parser.add_argument("--trials", type=int, nargs="+", help="sizes, of every system")
     parser.add_argument("--slots", type=int, default=4, help="logical slots, a process each")
     parser.add_argument("--trial-seconds", type=float, default=0.1)
     parser.add_argument("--rounds", type=int, default=1)
-    parser.add_argument("--report", type=Path, metavar="PATH", help="write a page of Markdown")
     options = parser.parse_args()
     known = FULL if options.full else SHORT
     sizes = {system: options.trials or known[system] for system in options.systems}
@@ -186,9 +183,7 @@ def main() -> None:
             sizes, slots=options.slots, trial_seconds=options.trial_seconds, rounds=options.rounds
         ),
     }
-    print(json.dumps(document, indent=1))
-    if options.report:
-        options.report.write_text(report(document), encoding="utf-8")
+    write_results(document, page=report, path=options.report)
 
 
 if __name__ == "__main__":

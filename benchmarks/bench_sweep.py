@@ -9,7 +9,6 @@ cores. One JSON document goes to stdout, `--report` writes a page.
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import statistics
@@ -17,15 +16,16 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from benchmarks.agreement import Agreement, chance_of, compare
-from benchmarks.casting_split import CASTINGS
+from benchmarks.casting_split import CASTINGS, class_counts
+from benchmarks.command_line import parser_of, write_results
 from benchmarks.machine import describe
 from benchmarks.processes import ONE_THREAD, run, running_ray, scratch, sweep_with_cvjobs
 from benchmarks.report import median_and_range, table
 from benchmarks.report_page import page
+from benchmarks.rounds import turned
 from benchmarks.sweep_images import write_images
 from benchmarks.sweep_work import Work, num_structures, plan_work
 
@@ -112,11 +112,11 @@ def measure(
     found: dict[str, list[dict[str, Row]]] = {}
     for number in range(rounds):
         for work in works:
-            cold = measure_round(work, _turned(list(WAYS), number), address=None)
+            cold = measure_round(work, turned(list(WAYS), number), address=None)
             found.setdefault(f"{work.trials} trials, cold", []).append(cold)
             if cluster:
                 with running_ray(num_cpus=os.cpu_count() or 1) as address:
-                    joined = measure_round(work, _turned(ON_CLUSTER, number), address=address)
+                    joined = measure_round(work, turned(ON_CLUSTER, number), address=address)
                 found.setdefault(f"{work.trials} trials, on a cluster", []).append(joined)
     return found
 
@@ -211,24 +211,17 @@ def report(document: Mapping[str, Any]) -> str:
     )
 
 
-def _turned(names: list[str], number: int) -> list[str]:
-    start = number % len(names)
-    return names[start:] + names[:start]
-
-
 def _ratio(ratio: float | None) -> str:
     return "none: scores not shown equal" if ratio is None else f"{ratio:.2f}"
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    size = parser.add_mutually_exclusive_group()
-    size.add_argument("--short", action="store_true", help="8 trials, one round, cold (default)")
-    size.add_argument("--full", action="store_true", help="8 and 32 trials, cold and on a cluster")
+    parser = parser_of(
+        __doc__, short="8 trials, one round, cold", full="8 and 32 trials, cold and on a cluster"
+    )
     parser.add_argument("--trials", type=int, nargs="+", help="numbers of trials")
     parser.add_argument("--rounds", type=int, help="default: 3 with --full, else 1")
     parser.add_argument("--engine", help="of cvjobs; default: its own default")
-    parser.add_argument("--report", type=Path, metavar="PATH", help="write a page of Markdown")
     options = parser.parse_args()
     with scratch() as folder:
         images = write_images(folder / "data", num_images=NUM_IMAGES, size=SIZE)
@@ -247,8 +240,8 @@ def main() -> None:
             epochs=CHECK_EPOCHS,
             engine=options.engine,
         )
-        counts = [len(list(one.iterdir())) for one in (folder / "data" / "validation").iterdir()]
-        agreements = check(long, chance=chance_of(counts))
+        chance = chance_of(class_counts(folder / "data" / "validation"))
+        agreements = check(long, chance=chance)
         measured = measure(works, rounds=rounds, cluster=options.full)
         spec = works[-1].spec.read_text().replace(str(folder), "...")
     document = {
@@ -263,9 +256,7 @@ def main() -> None:
         },
         "results": {name: summarise(found, agreements) for name, found in measured.items()},
     }
-    print(json.dumps(document, indent=1))
-    if options.report:
-        options.report.write_text(report(document), encoding="utf-8")
+    write_results(document, page=report, path=options.report)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,6 @@ cores. One JSON document goes to stdout, `--report` writes a page.
 
 from __future__ import annotations
 
-import argparse
 import json
 import statistics
 import sys
@@ -18,12 +17,14 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.agreement import chance_of, compare
-from benchmarks.casting_split import CASTINGS, lay_out
+from benchmarks.casting_split import CASTINGS, class_counts, lay_out
 from benchmarks.casting_systems import BASE_SIZE, WEIGHTS
+from benchmarks.command_line import parser_of, write_results
 from benchmarks.machine import describe
 from benchmarks.processes import run, scratch, sweep_with_cvjobs
 from benchmarks.report import median_and_range, table
 from benchmarks.report_page import page
+from benchmarks.rounds import turned
 from benchmarks.transfer_work import BATCH_SIZE, Work, grid, spec_of
 
 NUM_IMAGES, EPOCHS = 933, 30  # 840 of the images are for training
@@ -179,15 +180,13 @@ def report(document: Mapping[str, Any]) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    extent = parser.add_mutually_exclusive_group()
-    extent.add_argument("--short", action="store_true", help="plain Keras in part (default)")
-    extent.add_argument("--full", action="store_true", help="plain Keras with all heads and epochs")
+    parser = parser_of(
+        __doc__, short="plain Keras in part", full="plain Keras with all heads and epochs"
+    )
     parser.add_argument("--heads", type=int, default=SHORT_HEADS, help="of plain Keras")
     parser.add_argument("--epochs", type=int, default=SHORT_EPOCHS, help="of plain Keras")
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--engine", help="of cvjobs; default: its own default")
-    parser.add_argument("--report", type=Path, metavar="PATH", help="write a page of Markdown")
     options = parser.parse_args()
     if not (CASTINGS.is_dir() and WEIGHTS.is_file()):
         print(json.dumps({"skipped": f"no casting images in {CASTINGS}, or no {WEIGHTS}"}))
@@ -204,12 +203,11 @@ def main() -> None:
             epochs=epochs,
             engine=options.engine,
         )
-        counts = [len(list(one.iterdir())) for one in (folder / "data" / "validation").iterdir()]
+        chance = chance_of(class_counts(folder / "data" / "validation"))
         machine = describe("tensorflow-cpu", "keras", "ray")
         rounds = []
         for number in range(options.rounds):
-            turn = [our_row, plain_row] if number % 2 == 0 else [plain_row, our_row]
-            found = {way: way(work) for way in turn}
+            found = {way: way(work) for way in turned([our_row, plain_row], number)}
             rounds.append((found[our_row], found[plain_row]))
             spent = {way.__name__: round(row["seconds"], 1) for way, row in found.items()}
             print(f"round {number + 1}: {spent}", file=sys.stderr, flush=True)
@@ -218,11 +216,9 @@ def main() -> None:
         "typed": sys.argv[1:],
         "images": images,
         "spec": spec_of(replace(work, data=Path("castings"), weights=Path(WEIGHTS.name))),
-        "results": summarise(rounds, work, chance=chance_of(counts)),
+        "results": summarise(rounds, work, chance=chance),
     }
-    print(json.dumps(document, indent=1))
-    if options.report:
-        options.report.write_text(report(document), encoding="utf-8")
+    write_results(document, page=report, path=options.report)
 
 
 if __name__ == "__main__":

@@ -38,6 +38,11 @@ def lay_out(folder: Path, *, num_images: int, castings: Path = CASTINGS) -> dict
     return {split: len(_images(folder / split, "*")) for split in ("train", "validation", "test")}
 
 
+def class_counts(split: Path) -> list[int]:
+    """Count the images of each of `CLASSES` in the folder of a split."""
+    return [len(list((split / name).iterdir())) for name in CLASSES]
+
+
 def _images(folder: Path, name: str) -> list[Path]:
     return sorted(folder.glob(f"{name}/*.jpeg"))
 

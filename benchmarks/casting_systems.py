@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from benchmarks.casting_split import CASTINGS, CLASSES
+from benchmarks.casting_split import CASTINGS, CLASSES, class_counts
 
 if TYPE_CHECKING:
     import keras
@@ -45,8 +45,7 @@ class Loaded:
 
 def labels_of(plan: Plan, split: str) -> np.ndarray:
     """Return the labels of a split in the order of all loaders: by class, then by name."""
-    counts = [len(list((plan.folder / split / name).iterdir())) for name in CLASSES]
-    return np.repeat(np.arange(len(CLASSES)), counts)
+    return np.repeat(np.arange(len(CLASSES)), class_counts(plan.folder / split))
 
 
 def load_with_scikit_image(plan: Plan) -> Loaded:

@@ -1,6 +1,6 @@
 """Write trials to MLflow's SQLite store and ask the three questions.
 
-For an interpreter of its own, with nothing of cvjobs:
+For an interpreter of its own, that has nothing cvjobs needs:
 
     python -m venv mlflow-venv && mlflow-venv/bin/pip install mlflow
 
@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import json
 import os
-import statistics
 import sys
 import time
 from pathlib import Path
@@ -22,6 +21,8 @@ os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 import mlflow
 from mlflow.entities import Metric, Param
 from mlflow.tracking import MlflowClient
+
+from benchmarks.rounds import time_answers
 
 
 def write(client: MlflowClient, trials: list[dict[str, Any]], *, num_epochs: int) -> list[str]:
@@ -74,15 +75,7 @@ def main() -> None:
         "bytes": sum(path.stat().st_size for path in folder.glob("mlflow.db*")),
     }
     questions = {"top_ten": top_ten, "curve": lambda: curve(ids[len(ids) // 2]), "means": means}
-    for name, ask in questions.items():
-        seconds = []
-        for _ in range(rounds + 1):
-            started = time.perf_counter()
-            answer = ask()
-            seconds.append(time.perf_counter() - started)
-        found[name] = {"answer": answer, "seconds": seconds[1:]}
-        print(name, statistics.median(seconds[1:]), file=sys.stderr)
-    print(json.dumps(found))
+    print(json.dumps({**found, **time_answers(questions, rounds=rounds)}))
 
 
 if __name__ == "__main__":

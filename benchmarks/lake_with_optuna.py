@@ -7,7 +7,6 @@ storage anew, as `cvjobs results` does.
 from __future__ import annotations
 
 import json
-import statistics
 import sys
 import time
 from pathlib import Path
@@ -15,6 +14,8 @@ from typing import Any
 
 import optuna
 from optuna.distributions import CategoricalDistribution, FloatDistribution
+
+from benchmarks.rounds import time_answers
 
 DISTRIBUTIONS = {
     "learning_rate": FloatDistribution(1e-4, 1e-1, log=True),
@@ -75,15 +76,7 @@ def main() -> None:
         "curve": lambda: curve(url, len(trials) // 2),
         "means": lambda: means(url),
     }
-    for name, ask in questions.items():
-        seconds = []
-        for _ in range(rounds + 1):
-            started = time.perf_counter()
-            answer = ask()
-            seconds.append(time.perf_counter() - started)
-        found[name] = {"answer": answer, "seconds": seconds[1:]}
-        print(name, statistics.median(seconds[1:]), file=sys.stderr)
-    print(json.dumps(found))
+    print(json.dumps({**found, **time_answers(questions, rounds=rounds)}))
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ from cvcore.pictures.style import (
     new_figure,
     shortened,
     show_map,
+    sides,
 )
 
 CELL_INCHES = 3.0
@@ -55,16 +56,16 @@ def draw_filtered(kernels: Sequence[Kernel], image: Map, *, name: str) -> Figure
     for cells, kernel in zip(grid, kernels, strict=True):
         _heat_map(cells[0], kernel, inches=CELL_INCHES)
         pixels = show_map(
-            cells[1], image, title=_titled("Input", image), colours=PIXELS, low=0, high=1
+            cells[1], image, title=f"Input, {sides(image)}", colours=PIXELS, low=0, high=1
         )
         filtered = convolve(image, kernel, stride=1, padding="valid")
         largest = float(np.abs(filtered).max()) or 1.0
         signed = show_map(
-            cells[2], filtered, title=_titled("Filtered", filtered), colours=SIGNED,
+            cells[2], filtered, title=f"Filtered, {sides(filtered)}", colours=SIGNED,
             low=-largest, high=largest,
         )  # fmt: skip
         positive = show_map(
-            cells[3], relu(filtered), title=_titled("ReLU", filtered), colours=POSITIVE,
+            cells[3], relu(filtered), title=f"ReLU, {sides(filtered)}", colours=POSITIVE,
             low=0, high=largest,
         )  # fmt: skip
         for shown, axes in zip((pixels, signed, positive), cells[1:], strict=True):
@@ -72,16 +73,12 @@ def draw_filtered(kernels: Sequence[Kernel], image: Map, *, name: str) -> Figure
     return figure
 
 
-def _titled(what: str, values: Map) -> str:
-    return f"{what}, {values.shape[0]} × {values.shape[1]}"
-
-
 def _heat_map(axes: Axes, kernel: Kernel, *, inches: float) -> None:
     values = np.array(kernel.rows, dtype=np.float64)
     height, width = values.shape
     largest = float(np.abs(values).max()) or 1.0
     show_map(
-        axes, values, title=f"{kernel.name}, {height} × {width}", colours=SIGNED,
+        axes, values, title=f"{kernel.name}, {sides(values)}", colours=SIGNED,
         low=-largest, high=largest,
     )  # fmt: skip
     axes.spines[:].set_visible(False)

@@ -89,6 +89,11 @@ def shortened(name: str, *, limit: int = MAX_NAME) -> str:
     return name if len(name) <= limit else f"{name[:keep]}…{name[-keep:]}"
 
 
+def sides(values: Map) -> str:
+    """Write how large a map is: height × width."""
+    return "{} × {}".format(*values.shape)
+
+
 def show_map(
     axes: Axes, values: Map, *, title: str, colours: str, low: float, high: float
 ) -> AxesImage:

@@ -20,6 +20,7 @@ from cvcore.pictures.style import (
     new_figure,
     shortened,
     show_map,
+    sides,
 )
 
 NUM_POOLINGS = 3
@@ -91,10 +92,10 @@ def _stages(part: SubFigure, stages: Stages, kernel: Kernel, window: Window) -> 
     pool = f"{window.pool_size} × {window.pool_size}"
     pooled = f"stride {window.pool_stride}, {window.pool_padding}"
     titles = [
-        f"Input\n{_by(stages.image)}",
-        f"Filter {size}, {convolved}\n{_by(stages.filtered)}",
-        f"Detect: ReLU\n{_by(stages.detected)}",
-        f"Condense: max {pool}, {pooled}\n{_by(stages.condensed)}",
+        f"Input\n{sides(stages.image)}",
+        f"Filter {size}, {convolved}\n{sides(stages.filtered)}",
+        f"Detect: ReLU\n{sides(stages.detected)}",
+        f"Condense: max {pool}, {pooled}\n{sides(stages.condensed)}",
     ]
     largest = float(np.abs(stages.filtered).max()) or 1.0
     image = show_map(cells[0], stages.image, title=titles[0], colours=PIXELS, low=0, high=1)
@@ -116,7 +117,7 @@ def _ways(part: SubFigure, drawn: Sequence[Way]) -> None:
     cells = part.subplots(1, max(4, len(drawn)))
     for axes, way, condensed in zip(cells, drawn, maps, strict=False):
         window = way.window
-        title = f"{window.conv_stride} × {window.pool_stride}  →  {_by(condensed)}"
+        title = f"{window.conv_stride} × {window.pool_stride}  →  {sides(condensed)}"
         show_map(axes, condensed, title=title, colours=POSITIVE, low=0, high=largest)
         axes.set_xlabel(_kept(way))
     for axes in cells[len(drawn) :]:
@@ -138,7 +139,7 @@ def _invariance(part: SubFigure) -> None:
     grid: list[list[Axes]] = part.subplots(2, NUM_POOLINGS + 1)
     for axes, number, dots in zip(grid[0], range(NUM_POOLINGS + 1), rows[0], strict=True):
         what = "two dots" if not number else f"pooled {number} time{'s' if number > 1 else ''}"
-        show_map(axes, dots, title=f"{what}, {_by(dots)}", colours=POSITIVE, low=0, high=1)
+        show_map(axes, dots, title=f"{what}, {sides(dots)}", colours=POSITIVE, low=0, high=1)
     for axes, before, after in zip(grid[1], *rows, strict=True):
         show_map(axes, after, title="", colours=POSITIVE, low=0, high=1)
         differing = int((before != after).sum())
@@ -147,7 +148,3 @@ def _invariance(part: SubFigure) -> None:
         )
     grid[0][0].set_ylabel("as they are")
     grid[1][0].set_ylabel("one pixel aside")
-
-
-def _by(values: Map) -> str:
-    return f"{values.shape[0]} × {values.shape[1]}"

@@ -34,6 +34,11 @@ def test_guessing_lies_between_chance_and_the_most_frequent_label(support: list[
     assert 1 / 3 - 1e-12 <= baseline.guess_accuracy <= baseline.accuracy + 1e-12
 
 
+def test_guessing_as_often_as_labels_occur_is_right_for_the_sum_of_their_squared_shares() -> None:
+    baseline = frequency_baseline(np.array([30, 10]), class_names=("cat", "dog"))
+    assert (baseline.accuracy, baseline.guess_accuracy) == (0.75, 0.75**2 + 0.25**2)
+
+
 def test_two_equally_frequent_labels_give_one_half() -> None:
     baseline = frequency_baseline(np.array([20, 20]), class_names=("cat", "dog"))
     assert (baseline.label, baseline.accuracy, baseline.guess_accuracy) == ("cat", 0.5, 0.5)
