@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from contextlib import redirect_stdout
 from dataclasses import dataclass
+from functools import cache
 from io import StringIO
 from itertools import islice
 from pathlib import Path
@@ -108,20 +109,32 @@ def cvjobs_in_graph(folder: Folder) -> Callable[[int], Epoch]:
     images = as_tensor(dataset.images)
     rows = np.arange(len(dataset.labels))
 
-    @tf.function(reduce_retracing=True)
-    def gather(order: Any) -> tuple[Any, Any]:
+    def epoch(number: int) -> Epoch:
+        order = tf.constant(epoch_order(rows, seed=0, epoch=number))
+        total, count = _compiled_epoch()(images, order)
+        return Epoch(num_images=int(count), mean=float(total) / int(count))
+
+    return epoch
+
+
+@cache
+def _compiled_epoch() -> Any:
+    """Trace the loop once a process for images of any size, as a worker does for many trials."""
+    import tensorflow as tf
+
+    any_images, any_order = tf.TensorSpec([None] * 4, tf.uint8), tf.TensorSpec([None], tf.int64)
+
+    @tf.function(input_signature=[any_images, any_order])
+    def gather(images: Any, order: Any) -> tuple[Any, Any]:
         total, count = tf.zeros((), tf.float64), tf.zeros((), tf.int64)
         for start in tf.range(0, tf.shape(order)[0], BATCH_SIZE):
+            tf.autograph.experimental.set_loop_options(parallel_iterations=1)
             batch = tf.cast(tf.gather(images, order[start : start + BATCH_SIZE]), tf.float32)
             total += tf.reduce_sum(tf.cast(batch[:, 0, 0, 0], tf.float64))
             count += tf.shape(batch, tf.int64)[0]
         return total, count
 
-    def epoch(number: int) -> Epoch:
-        total, count = gather(tf.constant(epoch_order(rows, seed=0, epoch=number)))
-        return Epoch(num_images=int(count), mean=float(total) / int(count))
-
-    return epoch
+    return gather
 
 
 WAYS: dict[str, Way] = {

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
-import os
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
 
 from cvcore.datasets.dataset import IMAGES_FILE, MANIFEST_FILE
 from cvcore.datasets.folders import EXPECTED, HINT
 from cvcore.datasets.manifest import EXCLUDED, QUARANTINED, USED, ImageRecord
-from cvcore.datasets.reading import Listing, read_pixels
+from cvcore.datasets.pixel_file import keep_rows, new_pixel_file, write_rows
+from cvcore.datasets.reading import Listing, pixel_bytes, read_pixels
 from cvcore.datasets.sources import Source
 from cvcore.datasets.splits import SPLITS, Candidate, assign
 from cvcore.errors import DataError
@@ -46,25 +47,29 @@ def build(source: Source, listing: Listing, *, config: DataConfig, folder: Path)
 
     Raises `DataError` where there is nothing to train on.
     """
-    row_bytes = config.image_size**2 * (3 if config.channels == "rgb" else 1)
+    row_bytes = pixel_bytes(config)
     order = sorted(range(len(listing.entries)), key=lambda index: listing.entries[index].path)
     row_of = {index: row for row, index in enumerate(order)}
-    found: dict[int, ImageRecord] = {}
-    with _pixel_file(folder / IMAGES_FILE) as file:
+    found: list[ImageRecord] = []
+
+    def rows() -> Iterator[tuple[int, NDArray[np.uint8]]]:
         for index, (record, array) in enumerate(read_pixels(source, listing, config=config)):
-            row = row_of[index]
-            found[row] = record
+            found.append(record)
             if array is not None:
-                _write_row(file, row, array.tobytes())
-        records = [found[row] for row in range(len(found))]
+                yield row_of[index], array
+
+    with new_pixel_file(folder / IMAGES_FILE) as file:
+        write_rows(file, rows(), row_bytes=row_bytes)
+        records = [found[index] for index in order]
         name = fingerprint(records, config)
         num_decoded = sum(record.status == USED for record in records)
         records = _place(records, config=config)
         class_names = _check(records, uri=source.uri)
-        _keep_used(file, records, row_bytes=row_bytes)
+        used = [row for row, record in enumerate(records) if record.status == USED]
+        keep_rows(file, used, row_bytes=row_bytes)
     document = {
         "class_names": class_names,
-        "split_folders": sorted({r.split for r in found.values() if r.split is not None}),
+        "split_folders": sorted({r.split for r in found if r.split is not None}),
         "shape": [config.image_size, config.image_size, row_bytes // config.image_size**2],
         "records": [record.to_dict() for record in records],
     }
@@ -136,28 +141,3 @@ def name_files(records: Sequence[ImageRecord]) -> str:
     if len(records) > _MAX_FILES_NAMED:
         lines.append(f"\n  and {len(records) - _MAX_FILES_NAMED:,} more")
     return ":" * bool(lines) + "".join(lines)
-
-
-@contextmanager
-def _pixel_file(path: Path) -> Iterator[int]:
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o644)
-    try:
-        yield descriptor
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _write_row(file: int, row: int, data: bytes) -> None:
-    # Written rather than mapped: a full disk is an error here, but kills a process that maps it.
-    if os.pwrite(file, data, row * len(data)) != len(data):
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-
-def _keep_used(file: int, records: Sequence[ImageRecord], *, row_bytes: int) -> None:
-    """Close the gaps that quarantined and excluded images leave."""
-    used = [row for row, record in enumerate(records) if record.status == USED]
-    for target, row in enumerate(used):
-        if target != row:
-            _write_row(file, target, os.pread(file, row_bytes, row * row_bytes))
-    os.ftruncate(file, len(used) * row_bytes)

@@ -118,18 +118,25 @@ class DirectorySource:
 
     def read(self, path: str) -> bytes:
         try:
-            with open(self.folder / path, "rb") as file:
-                data = file.read(MAX_FILE_BYTES + 1)
+            with open(self._full(path), "rb") as file:
+                # Python makes room for all it may read: 30 us a file where that is the limit.
+                expected = min(os.fstat(file.fileno()).st_size, MAX_FILE_BYTES)
+                data = file.read(expected + 1)
+                if len(data) > expected:  # it grows, or its file system tells no sizes
+                    data += file.read(MAX_FILE_BYTES)
         except OSError as error:
             raise Unusable("unreadable", _sentence(error)) from None
         if problem := too_large(len(data)):
             raise Unusable(problem.code, problem.sentence)
         return data
 
+    def _full(self, path: str) -> str:
+        return f"{self.folder}/{path}"  # pathlib: 9 us to list a file, not 5
+
     def _walk(self, prefix: str, ancestors: tuple[tuple[int, int], ...]) -> Iterator[Entry]:
         """Yield what lies below `prefix`; `ancestors` are (device, inode) of the folders above."""
         try:
-            names = [name for name in os.listdir(self.folder / prefix) if not is_litter(name)]
+            names = [name for name in os.listdir(self._full(prefix)) if not is_litter(name)]
         except OSError as error:
             yield _bad(prefix, "unreadable", f"the folder cannot be listed: {_sentence(error)}")
             return
@@ -140,7 +147,7 @@ class DirectorySource:
 
     def _visit(self, path: str, ancestors: tuple[tuple[int, int], ...]) -> Iterator[Entry]:
         try:
-            status = os.stat(self.folder / path)
+            status = os.stat(self._full(path))
         except OSError as error:
             yield _bad(path, *_stat_problem(error))
             return

@@ -96,6 +96,9 @@ class Program:
         self, images: tf.Tensor, labels: tf.Tensor, order: tf.Tensor, batch_size: tf.Tensor
     ) -> None:
         for start in tf.range(tf.constant(0, tf.int64), tf.size(order, tf.int64), batch_size):
+            # With the default of 10 the gathering runs ahead: at 300x300 a batch took 153 us an
+            # image instead of 92.
+            tf.autograph.experimental.set_loop_options(parallel_iterations=1)
             rows = order[start : start + batch_size]
             self._step(tf.cast(tf.gather(images, rows), tf.float32), tf.gather(labels, rows))
 

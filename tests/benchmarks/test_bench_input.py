@@ -37,6 +37,8 @@ def test_a_way_that_reads_something_else_gets_no_ratio(rounds: list[dict[str, ob
     ways = rounds[0]["ways"]
     summary = bench_input.summarise(rounds)
     assert summary[bench_input.PLAIN]["later_ratio"] == 1.0
+    others = set(input_ways.WAYS) - set(input_ways.OURS)
+    assert max(summary[name]["first_ratio"] for name in others) == 1.0
     assert "ways differ" not in bench_input.result_table(summary)
     for change in ({"num_images": 35}, {"mean": 300.0}):
         odd = {**ways, "ImageDataGenerator": {**ways["ImageDataGenerator"], **change}}

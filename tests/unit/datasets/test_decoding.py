@@ -31,8 +31,10 @@ WHOLE = {
 }
 
 
-def pixels(data: bytes, *, channels: str = "rgb", alpha: str = "white") -> NDArray[np.uint8]:
-    return decode(data, image_size=SIZE, channels=channels, alpha=alpha).array
+def pixels(
+    data: bytes, *, size: int = SIZE, channels: str = "rgb", alpha: str = "white"
+) -> NDArray[np.uint8]:
+    return decode(data, image_size=size, channels=channels, alpha=alpha).array
 
 
 def flat(mode: str, colour: object, kind: str = "PNG", **options: object) -> bytes:
@@ -119,6 +121,46 @@ def test_a_camera_s_rotation_is_undone() -> None:
     assert np.all(found.array[10:] == 0)
 
 
+@pytest.mark.parametrize("said_in", ["exif", "xmp"])
+def test_a_rotated_jpeg_that_has_the_size_already_is_turned_too(said_in: str) -> None:
+    image = Image.new("L", (SIZE, SIZE), 0)
+    image.paste(255, (0, 0, 8, SIZE))
+    exif = image.getexif()
+    exif[0x0112] = 6
+    said = {"exif": exif, "xmp": b'<rdf:Description tiff:Orientation="6"/>'}[said_in]
+    array = pixels(encoded(image, "JPEG", **{said_in: said}), channels="grayscale")
+
+    assert np.all(array[:8] == 255)
+    assert np.all(array[8:] == 0)
+
+
+@settings(deadline=None)
+@given(
+    seed=st.integers(0, 100),
+    mode=st.sampled_from(["RGB", "L"]),
+    wanted=st.sampled_from(["RGB", "L"]),
+    quality=st.integers(1, 100),
+    subsampling=st.integers(0, 2),
+    progressive=st.booleans(),
+)
+def test_a_jpeg_that_has_the_size_already_gets_the_pixels_of_pillow(
+    seed: int, mode: str, wanted: str, quality: int, subsampling: int, progressive: bool
+) -> None:
+    data = encoded(
+        picture(seed, size=48).convert(mode),
+        "JPEG",
+        quality=quality,
+        subsampling=subsampling,
+        progressive=progressive,
+    )
+    channels = "rgb" if wanted == "RGB" else "grayscale"
+    found = decode(data, image_size=48, channels=channels, alpha="white")
+    expected = Image.open(io.BytesIO(data)).convert(wanted)
+
+    assert np.array_equal(found.array, np.asarray(expected).reshape(48, 48, len(wanted)))
+    assert (found.width, found.height, found.channels) == (48, 48, len(mode))
+
+
 def test_the_first_frame_of_an_animation_counts() -> None:
     frames = [Image.new("RGB", (20, 20), colour) for colour in ("white", "black")]
     data = encoded(frames[0], "GIF", save_all=True, append_images=frames[1:])
@@ -135,28 +177,39 @@ def test_shrinking_averages_instead_of_picking() -> None:
 
 
 @settings(deadline=None)
-@given(kind=st.sampled_from(sorted(WHOLE)), fraction=st.floats(0.0, 1.0, exclude_max=True))
-def test_a_file_cut_anywhere_is_refused_or_complete(kind: str, fraction: float) -> None:
+@given(
+    kind=st.sampled_from(sorted(WHOLE)),
+    fraction=st.floats(0.0, 1.0, exclude_max=True),
+    size=st.sampled_from([SIZE, 48]),
+)
+def test_a_file_cut_anywhere_is_refused_or_complete(kind: str, fraction: float, size: int) -> None:
     data = WHOLE[kind]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            array = pixels(data[: int(len(data) * fraction)])
+            array = pixels(data[: int(len(data) * fraction)], size=size)
         except Unusable as error:
             assert error.problem.code in ("empty", "truncated", "damaged", "not_an_image")
         else:
-            assert np.array_equal(array, pixels(data))
+            assert np.array_equal(array, pixels(data, size=size))
 
 
 @settings(deadline=None)
-@given(kind=st.sampled_from(sorted(WHOLE)), position=st.integers(0, 400), value=st.integers(0, 255))
-def test_a_changed_byte_gives_an_image_or_a_reason(kind: str, position: int, value: int) -> None:
+@given(
+    kind=st.sampled_from(sorted(WHOLE)),
+    position=st.integers(0, 400),
+    value=st.integers(0, 255),
+    size=st.sampled_from([SIZE, 48]),
+)
+def test_a_changed_byte_gives_an_image_or_a_reason(
+    kind: str, position: int, value: int, size: int
+) -> None:
     data = bytearray(WHOLE[kind])
     data[position % len(data)] = value
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            assert pixels(bytes(data)).shape == (SIZE, SIZE, 3)
+            assert pixels(bytes(data), size=size).shape == (size, size, 3)
         except Unusable as error:
             assert error.problem.sentence
 

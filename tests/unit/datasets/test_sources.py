@@ -12,14 +12,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from cvcore.datasets import open_dataset, open_source
 from cvcore.datasets.dataset import Dataset
-from cvcore.datasets.sources import MAX_FILE_BYTES, Source, StoreSource
+from cvcore.datasets.sources import MAX_FILE_BYTES, DirectorySource, Source, StoreSource
 from cvcore.errors import CvjobsError, DataError, UsageError
 from cvcore.settings import DataConfig
 from cvcore.store import LocalStore
-from tests.pictures import make_classes, png
+from tests.pictures import encoded, make_classes, png
 
 CONFIG = DataConfig(image_size=16)
 
@@ -59,6 +60,32 @@ def test_a_store_holds_the_same_data_set_as_its_folder(tmp_path: Path) -> None:
     assert from_store.records == from_folder.records
     assert from_store.fingerprint == from_folder.fingerprint
     assert (from_store.num_decoded, again.num_decoded) == (16, 0)
+
+
+def test_every_row_holds_the_pixels_of_its_own_path(tmp_path: Path) -> None:
+    """Files come in the order of the listing, many at once; rows lie in that of the paths."""
+    colours = {}
+    for index in range(150):
+        label = ("ok", "ok/nested", "ok.old", "crack")[index % 4]
+        path = tmp_path / "data" / label / f"{index % 7}-{index}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        colours[str(path.relative_to(tmp_path / "data"))] = index
+        path.write_bytes(encoded(Image.new("L", (16, 16), index)))
+    with tarfile.open(tmp_path / "packed.tar", "w") as archive:
+        for name in sorted(colours, key=colours.__getitem__):
+            archive.add(tmp_path / "data" / name, name)
+    for source in (tmp_path / "data", tmp_path / "packed.tar"):
+        dataset = dataset_of(open_source(str(source)), tmp_path / f"cache of {source.name}")
+
+        assert dataset.paths == tuple(sorted(colours))
+        assert [image[0, 0, 0] for image in dataset.images] == [colours[p] for p in dataset.paths]
+
+
+def test_a_file_that_tells_no_size_is_read_whole() -> None:
+    kernel = Path("/proc/version")
+
+    assert kernel.stat().st_size == 0
+    assert DirectorySource(kernel.parent).read(kernel.name) == kernel.read_bytes()
 
 
 def test_an_s3_address_is_opened_by_the_function_given(tmp_path: Path) -> None:
