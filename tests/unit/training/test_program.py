@@ -69,8 +69,7 @@ def test_warming_up_trains_nothing(tensorflow: None, tmp_path: Path) -> None:
     before = [np.array(variable) for variable in variables]
     images = tf.zeros((4, *program.model.input_shape[1:]), tf.uint8)
     labels = tf.zeros((4,), tf.int32)
-    assert program.warm_up(images, labels) > 0
-    assert program.warm_up(images, labels) == 0
+    program.warm_up(images, labels)
     assert all(map(np.array_equal, before, variables))
     program.epoch(images, labels, np.arange(4), 2)
     assert not all(map(np.array_equal, before, variables))
