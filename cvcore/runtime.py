@@ -7,7 +7,6 @@ finds them and never needs for training; hiding them halves the start of every w
 
 from __future__ import annotations
 
-import gc
 import os
 import sys
 import tempfile
@@ -40,9 +39,6 @@ def start_tensorflow(*, threads: int, deterministic: bool = False, use_gpus: boo
         os.environ.setdefault("KERAS_BACKEND", "tensorflow")
         with _held_back_stderr():
             _import_lean()
-        # What an import leaves is no garbage: without this every full collection looks at all of it
-        # again for 0.15 s, and a new model asks for one.
-        gc.freeze()
     if deterministic:
         import tensorflow as tf
 

@@ -64,7 +64,6 @@ class SweepDriver:
         self._searcher = searcher
         self._on_change = on_change
         self._again: list[TrialState] = []
-        self._postponed: list[TrialConfig] = []
         self._num_proposed = 0
         self._began = time.monotonic() if began is None else began
         self._max_seconds = math.inf if max_hours is None else max_hours * 3600
@@ -131,11 +130,7 @@ class SweepDriver:
         self._again = [trial for trial in self.state.trials.values() if not trial.finished]
 
     def next_trial(self) -> TrialConfig | None:
-        if self.interrupted:
-            return None
-        if self._postponed:
-            return self._postponed.pop(0)
-        if self.spent:
+        if self.interrupted or self.spent:
             return None
         config = self._repeat() if self._again else self._propose()
         if config is not None:
@@ -199,9 +194,6 @@ class SweepDriver:
         known = isinstance(error, CvjobsError)
         reason = str(error) if known else f"{type(error).__name__}: {error}"
         self.scoring_failure = kind(f"the best model could not be scored ({reason})")
-
-    def postponed(self, config: TrialConfig) -> None:
-        self._postponed.append(config)
 
     def tick(self) -> None:
         with self._outage_endured():

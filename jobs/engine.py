@@ -76,9 +76,6 @@ class Driver(Protocol):
     def not_scored(self, error: Exception) -> None:
         """Remember why the best trial could not be scored: a resume makes up for it."""
 
-    def postponed(self, config: TrialConfig) -> None:
-        """Take back a trial that no worker has begun."""
-
     def tick(self) -> None:
         """Do what is due by the clock; to be called about once a second."""
 
@@ -89,7 +86,8 @@ class WorkerSetup:
 
     `plain` trains through Keras `fit`, which a debugger can follow. A worker is replaced that has
     grown beyond `max_growth` times what it was after `settled_trials`: TensorFlow keeps some 10 MB
-    of every program it ever compiled, whoever lets go of it.
+    of every program it ever compiled, whoever lets go of it. `waiting` names a folder in which
+    processes that have imported TensorFlow wait to be used; empty: there are none.
     """
 
     store_uri: str
@@ -103,6 +101,7 @@ class WorkerSetup:
     plain: bool = False
     settled_trials: int = 20
     max_growth: float = 1.2
+    waiting: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)

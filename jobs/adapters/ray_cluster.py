@@ -11,17 +11,22 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from urllib.parse import urlsplit
 
 from cvcore.errors import UsageError
 from cvcore.runtime import require_tensorflow
 from cvcore.settings import ResourcesConfig
 from jobs.engine import Engine, WorkerSetup
+from jobs.trial_process import WAITING, start
 
 CONNECT_SECONDS = 3.0
 JOIN_SECONDS = 30.0
+# Processes started before it is known how many trials fit.
+MAX_EARLY = 16
 _DESCRIBE = """
 import sys
 import ray
@@ -55,7 +60,8 @@ def open_engine(
 ) -> Iterator[Engine]:
     """Start Ray on this machine, or join the cluster at `address`; leave it when done."""
     require_tensorflow()
-    with cluster(address):
+    early = nullcontext("") if address else _waiting(resources)
+    with early as folder, cluster(address):
         from jobs.adapters.ray_search import RayEngine
 
         share = share_for(resources)
@@ -63,11 +69,35 @@ def open_engine(
         slots = min(fitting, resources.max_concurrent or fitting)
         # Ray shows a trial without a GPU every GPU; all trials would then share all of them.
         gpus = share["GPU"]
-        own = replace(setup, use_gpus=gpus > 0, gpu_fraction=min(gpus, 1.0))
+        own = replace(setup, waiting=folder, use_gpus=gpus > 0, gpu_fraction=min(gpus, 1.0))
         # Beside what runs one proposal waits, so that the worker of a trial that ends is kept for
         # it; it can wait only where it finds no room.
         waiting = 1 if slots == fitting else 0
         yield RayEngine(own, share=share, scheduler=scheduler, slots=slots, waiting=waiting)
+
+
+@contextmanager
+def _waiting(resources: ResourcesConfig) -> Iterator[str]:
+    """Start the processes that will train while Ray starts, which takes as long as TensorFlow.
+
+    Yields the folder in which they wait; those that nobody wanted end with it.
+    """
+    threads = resources.cpus_per_trial
+    fitting = (os.cpu_count() or 1) // threads
+    num_gpus = len(list(Path("/dev").glob("nvidia[0-9]*")))
+    if num_gpus and resources.gpus_per_trial != 0:
+        fitting = min(fitting, int(num_gpus / (resources.gpus_per_trial or 1)))
+    wanted = min(fitting, resources.max_concurrent or fitting, MAX_EARLY)
+    with TemporaryDirectory(prefix="cvjobs-") as folder:
+        paths = [Path(folder, f"{number}{WAITING}") for number in range(wanted)]
+        together = [[path] for path in paths] if num_gpus else [paths]
+        early = [start(some, threads=threads) for some in together]
+        try:
+            yield folder
+        finally:
+            for one in early:
+                one.kill()
+                one.wait()
 
 
 @contextmanager

@@ -8,7 +8,6 @@ trials whose predecessor takes over 2 s to end) and a `reset_config` that always
 from __future__ import annotations
 
 import json
-import math
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -25,8 +24,9 @@ from cvcore.errors import CvjobsError
 from cvcore.records import Evaluation, TrialConfig
 from cvcore.trial import Progress
 from jobs.adapters.ray_schedulers import RungScheduler, own_scheduler
-from jobs.adapters.ray_worker import TASK, Outgrown, TrialActor
+from jobs.adapters.ray_worker import TASK, TrialActor
 from jobs.engine import Driver, WorkerSetup
+from jobs.trial_process import ProcessEnded
 
 # Ray explains the death of a worker at length.
 MAX_REASON_LENGTH = 500
@@ -54,13 +54,11 @@ class RayEngine:
         configs: dict[str, TrialConfig] = {}
         recorder = _Recorder(driver, configs)
         scheduler = RungScheduler(driver) if self._scheduler in ("asha", "none") else None
-        # HyperBand and PBT give a worker trials that are under way: it must take them.
-        setup = self._setup if scheduler else replace(self._setup, max_growth=math.inf)
         with tempfile.TemporaryDirectory(prefix="cvjobs-tune-") as folder:
             tuner = tune.Tuner(
                 tune.with_resources(TrialActor, self._share),
                 tune_config=tune.TuneConfig(
-                    search_alg=Proposals(driver, setup, configs),
+                    search_alg=Proposals(driver, self._setup, configs),
                     scheduler=scheduler or own_scheduler(self._scheduler, driver),
                     num_samples=-1,
                     max_concurrent_trials=self._num_proposed,
@@ -171,9 +169,7 @@ class _Recorder(tune.Callback):  # type: ignore[misc]
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         config = self._configs.get(trial.trial_id)
         kind, message = _reason(trial)
-        if config is not None and kind == Outgrown.__name__:
-            self._driver.postponed(config)
-        elif config is not None:
+        if config is not None:
             with self._remembered():
                 self._driver.lost(config, error_type=kind, message=message)
         elif json.loads(trial.config[TASK])["score"]:
@@ -221,7 +217,7 @@ def _reason(trial: Any) -> tuple[str, str]:
     cause = getattr(error, "cause", None) or error
     lines = [line.strip() for line in str(cause or "").splitlines() if line.strip()]
     message = lines[-1][:MAX_REASON_LENGTH] if lines else "the worker ended without a word"
-    if cause is None or isinstance(cause, RayActorError):
+    if cause is None or isinstance(cause, RayActorError | ProcessEnded):
         return "worker_died", message
     if isinstance(cause, OutOfMemoryError):
         return "out_of_memory", message

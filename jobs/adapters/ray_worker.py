@@ -1,4 +1,4 @@
-"""The worker of a Ray sweep: a process that keeps what the next trial needs, too.
+"""The worker of a Ray sweep: what Tune starts, stops and reuses. A process of its own trains.
 
 A module of its own, for it is what every worker imports.
 """
@@ -6,9 +6,7 @@ A module of its own, for it is what every worker imports.
 from __future__ import annotations
 
 import json
-import os
-import resource
-import socket
+import tempfile
 import time
 from collections.abc import Mapping
 from dataclasses import replace
@@ -17,60 +15,45 @@ from typing import Any
 
 from ray.tune import Trainable
 
-from cvcore.errors import CvjobsError, StoreError
-from cvcore.records import Evaluation, TrialConfig
-from cvcore.scoring import score_best
+from cvcore.records import TrialConfig
 from cvcore.settings import MODEL_NAMES, TRAINING_NAMES
-from cvcore.trial import TrialSession
-from jobs.engine import REPORT_SECONDS, WorkerSetup
+from jobs.engine import WorkerSetup
+from jobs.trial_process import ProcessEnded, TrialProcess, claim, start
 
 # The key of a Tune configuration that holds what the worker is to do, as JSON: Tune copies and
 # flattens a nested configuration at every report.
 TASK = "task"
 
 
-class Outgrown(Exception):
-    """Refuse a trial: this process has grown too large, it is for a fresh one."""
-
-
 class TrialActor(Trainable):  # type: ignore[misc]
-    """A warm worker: keeps TensorFlow, the data and the store from trial to trial.
+    """Hand trials to a process that stays warm from one to the next, and replace it when it grew.
 
     The last thing one of them does in a sweep is to score the best model: a fresh process would
     import TensorFlow once more for it.
     """
 
+    _setup: WorkerSetup
+    _process: TrialProcess
+    _trial: TrialConfig
+    _is_to_score: bool
+
     def setup(self, config: dict[str, Any]) -> None:
         # What this process worked before it was here: it imported Ray and Tune.
-        imported = time.process_time()
-        worker = f"{socket.gethostname()}:{os.getpid()}"
-        self._num_trials, self._settled = 0, 0
+        self._waited = {"import": time.process_time()}
         self._setup = WorkerSetup.from_dict(json.loads(config[TASK])["setup"])
-        self._bench, data_seconds = self._setup.open(worker)
-        self._begin(config, waited={"import": imported, "data": data_seconds})
+        self._hire(claim(Path(self._setup.waiting)) if self._setup.waiting else None)
+        self._begin(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
-        self._begin(new_config, waited={"idle": time.perf_counter() - self._idle_since})
+        self._begin(new_config)
         return True
-
-    def _has_outgrown(self) -> bool:
-        largest = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        if self._num_trials <= self._setup.settled_trials:
-            self._settled = largest
-            return False
-        return largest > self._setup.max_growth * self._settled
 
     def step(self) -> dict[str, Any]:
         worst = float("-inf") if self._trial.mode == "max" else float("inf")
-        if self._session is None:
-            scored = {"scored": self._score(), "worker": self._bench.worker}
-            return {"epoch": 0, "value": worst, "done": True, **scored}
-        if self._session.trainer is None and self._has_outgrown():
-            # Tune gives up the process of a trial that raises; of one that ends it keeps it, and a
-            # `reset_config` that returns False would lose the trial.
-            raise Outgrown
-        progress = self._session.step(max_seconds=REPORT_SECONDS)
-        self._idle_since = time.perf_counter()
+        if self._is_to_score:
+            scored, worker = self._process.score(self._trial)
+            return {"epoch": 0, "value": worst, "done": True, "scored": scored, "worker": worker}
+        progress = self._process.step()
         value = progress.outcome.value(self._trial.objective)
         return {
             "epoch": progress.outcome.epochs_run,
@@ -81,35 +64,54 @@ class TrialActor(Trainable):  # type: ignore[misc]
         }
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
-        if self._session is not None:
-            self._session.save(Path(checkpoint_dir))
+        self._process.save(checkpoint_dir)
 
     def load_checkpoint(self, checkpoint: str) -> None:
-        if self._session is not None:
-            self._session.load(Path(checkpoint))
+        self._process.load(checkpoint)
 
-    def _begin(self, config: dict[str, Any], *, waited: dict[str, float]) -> None:
+    def cleanup(self) -> None:
+        self._process.end()
+
+    def _begin(self, config: dict[str, Any]) -> None:
         task = json.loads(config[TASK])
         self._trial = _trial_of(task, config)
+        self._is_to_score = task["score"]
+        if self._is_to_score:
+            return
+        if self._has_outgrown():
+            self._process.end()
+            self._hire(None)
+        self._largest = self._process.begin(self._trial, task, self._waited)
         self._num_trials += 1
-        self._idle_since = time.perf_counter()
-        self._session: TrialSession | None = None
-        if not task["score"]:
-            self._session = TrialSession(
-                self._trial,
-                self._bench,
-                rungs=task["rungs"],
-                best_value=task["best_value"],
-                waited=waited,
-            )
+        self._waited = {}
 
-    def _score(self) -> Evaluation | CvjobsError:
+    def _has_outgrown(self) -> bool:
+        if self._num_trials <= self._setup.settled_trials:
+            self._settled = self._largest
+            return False
+        limit: float = self._setup.max_growth * self._settled
+        return self._largest > limit
+
+    def _hire(self, path: Path | None) -> None:
+        """Open the process at `path`, or else a new one; book the time until it is there."""
+        started = time.perf_counter()
+        self._num_trials, self._largest, self._settled = 0, 0, 0
         try:
-            return score_best(self._trial, self._bench)
-        except StoreError as error:
-            return error
-        except Exception as error:  # noqa: BLE001  the trials are done and must be kept
-            return CvjobsError(f"{type(error).__name__}: {error}")
+            self._process = TrialProcess(path) if path else self._started()
+            data_seconds = self._process.open(self._setup)
+        except ProcessEnded:
+            if path is None:
+                raise
+            return self._hire(None)
+        imported = time.perf_counter() - started - data_seconds
+        before = self._waited.get("import", 0.0)
+        self._waited = {"import": before + imported, "data": data_seconds}
+
+    def _started(self) -> TrialProcess:
+        with tempfile.TemporaryDirectory(prefix="cvjobs-") as folder:
+            path = Path(folder, "worker")
+            start([path], threads=self._setup.threads)
+            return TrialProcess(path)
 
 
 def _trial_of(task: Mapping[str, Any], config: Mapping[str, Any]) -> TrialConfig:

@@ -80,7 +80,7 @@ class Story:
 def story(tmp_path_factory: pytest.TempPathFactory) -> Story:
     folder = tmp_path_factory.mktemp("killed")
     told = Story(store=local(folder / "store"))
-    typed = ["--trials", str(NUM_TRIALS), "--max-concurrent", "2", "--epochs", "80"]
+    typed = ["--trials", str(NUM_TRIALS), "--max-concurrent", "2", "--epochs", "400"]
     with child(folder, *type_sweep(folder, *typed)) as sweep:
         watch_rows_come(sweep, told)
         kill_a_worker(sweep, told)

@@ -116,16 +116,6 @@ def test_when_the_hours_are_up_no_trial_starts_and_all_that_run_are_to_end(
         assert late.next_trial() is None
 
 
-def test_a_postponed_trial_is_proposed_again_as_it_was(store: LocalStore) -> None:
-    with new_log(store) as log:
-        driver = driver_of(log)
-        config, num_events = proposed(driver), len(log.events)
-        driver.postponed(config)
-        assert driver.next_trial() == config
-        assert len(log.events) == num_events
-        assert proposed(driver).index == config.index + 1
-
-
 def test_the_best_trial_is_to_be_scored_once(store: LocalStore) -> None:
     with new_log(store) as log:
         driver = driver_of(log)
