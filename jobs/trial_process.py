@@ -32,6 +32,8 @@ from jobs.engine import REPORT_SECONDS, WorkerSetup
 # How the sockets of processes end that wait for somebody.
 WAITING = ".waiting"
 START_SECONDS = 60.0
+# From when a socket has a name to when somebody listens.
+LISTEN_SECONDS = 1.0
 PR_SET_PDEATHSIG = 1
 
 
@@ -48,12 +50,12 @@ class TrialProcess:
             try:
                 self._connection: Connection[Any, Any] = Client(str(path), family="AF_UNIX")
                 return
-            except FileNotFoundError as error:  # it was started a moment ago
-                if time.monotonic() > deadline:
-                    raise ProcessEnded(f"no process came to {path}") from error
-                time.sleep(0.01)
             except OSError as error:
-                raise ProcessEnded(f"no process answers at {path}: {error}") from error
+                if not isinstance(error, FileNotFoundError):  # else it was started a moment ago
+                    deadline = min(deadline, time.monotonic() + LISTEN_SECONDS)
+                if time.monotonic() >= deadline:
+                    raise ProcessEnded(f"no process answers at {path}: {error}") from error
+                time.sleep(0.01)
 
     def open(self, setup: WorkerSetup) -> float:
         """Open data and store; return the seconds that took."""
