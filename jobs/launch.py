@@ -185,7 +185,8 @@ def _search(
             f"{run.store.uri}",
             hint=_resume_command(run, log.sweep_id),
         ) from failure
-    return _conclude(spec, run, log=log, summary=summary, spent=driver.spent)
+    cut_short = driver.spent and log.state.counts["completed"] < spec.search.trials
+    return _conclude(spec, run, log=log, summary=summary, spent=cut_short)
 
 
 def _conclude(

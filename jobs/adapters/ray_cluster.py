@@ -91,7 +91,7 @@ def _waiting(resources: ResourcesConfig) -> Iterator[str]:
     with TemporaryDirectory(prefix="cvjobs-") as folder:
         paths = [Path(folder, f"{number}{WAITING}") for number in range(wanted)]
         together = [[path] for path in paths] if num_gpus else [paths]
-        early = [start(some, threads=threads) for some in together]
+        early = [start(some, threads=threads) for some in together if some]
         try:
             yield folder
         finally:
