@@ -91,7 +91,7 @@ def test_when_the_hours_are_up_running_trials_end_and_a_resume_may_have_more(
     sweep: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     endless = ("--epochs", "100000", *settings("training.early_stopping_patience=0"))
-    answer = sweep("--trials", "1", "--max-hours", "0.0001", *endless)
+    answer = sweep("--trials", "1", "--max-hours", "0.002", *endless)
     assert answer.code == 4
     error = answer.document["error"]
     assert "the hours or the money" in error["message"]
