@@ -3,7 +3,8 @@
 cvjobs shows every image to the base once; plain Keras shows it to the base again in every epoch of
 every head. cvjobs always runs all of it. Plain Keras runs four heads for five epochs, from which
 its seconds are extrapolated and called so; `--full` runs all of it, 40 minutes a round on two
-cores. Fewer `--images` favour plain Keras, because the start of cvjobs stays what it is. One JSON document goes to stdout, `--report` writes a page.
+cores. Fewer `--images` favour plain Keras, because the start of cvjobs stays what it is. One JSON
+document goes to stdout, `--report` writes a page.
 """
 
 from __future__ import annotations
