@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 from cvcore.errors import UsageError
 from cvcore.runtime import require_tensorflow
 from cvcore.settings import ResourcesConfig
+from jobs.adapters.ray_local import QUIET, local_ray
 from jobs.engine import Engine, WorkerSetup
 from jobs.trial_process import WAITING, start
 
@@ -34,9 +35,6 @@ ray.init(address=sys.argv[1], log_to_driver=False, logging_level="ERROR")
 total = ray.cluster_resources()
 print(f"{len(ray.nodes())} nodes, {total.get('CPU', 0):g} CPUs, {total.get('GPU', 0):g} GPUs")
 """
-# Trials share data by memory-mapped files, not through Ray's object store: keep that small.
-OBJECT_STORE_BYTES = 256 * 2**20
-
 ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
@@ -108,22 +106,18 @@ def cluster(address: str | None) -> Iterator[None]:
     if address is None:
         for name, value in LOCAL_ENVIRONMENT.items():
             os.environ.setdefault(name, value)
-    import ray
-
     # A lost or replaced worker is a row and a line of ours, not a traceback of Tune's.
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
-    common = {"log_to_driver": False, "logging_level": "ERROR"}
-    if address is None:
-        ray.init(
-            address="local",
-            include_dashboard=False,
-            object_store_memory=OBJECT_STORE_BYTES,
-            _node_ip_address="127.0.0.1",
-            **common,
-        )
-    else:
-        probe(address)
-        ray.init(address=address, **common)
+    with local_ray() if address is None else _joined(address):
+        yield
+
+
+@contextmanager
+def _joined(address: str) -> Iterator[None]:
+    import ray
+
+    probe(address)
+    ray.init(address=address, **QUIET)
     try:
         yield
     finally:
