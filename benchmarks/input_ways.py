@@ -143,8 +143,9 @@ WAYS: dict[str, Way] = {
     "ImageDataGenerator": image_data_generator,
     "scikit-image into an array": scikit_image_array,
     "cvjobs, as fed to fit": cvjobs_batches,
-    "cvjobs, gathered in the graph": cvjobs_in_graph,
+    "cvjobs, gathered in the graph, one thread": cvjobs_in_graph,
 }
+IN_SLOT = ("cvjobs, gathered in the graph, one thread",)
 OURS = tuple(name for name in WAYS if name.startswith("cvjobs"))
 
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 import hashlib
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from cvcore import layout
@@ -196,8 +196,8 @@ class SweepDriver:
         self.scoring_failure = kind(f"the best model could not be scored ({reason})")
 
     def tick(self) -> None:
-        with self._outage_endured():
-            self.log.flush_if_due(time.monotonic())
+        self._store(self.log.save_if_due)
+        self._store(partial(self.log.flush_if_due, time.monotonic()))
 
     def _finish(self, config: TrialConfig, outcome: TrialOutcome) -> None:
         """Log the end of a trial, whole: nothing about it is said elsewhere."""
@@ -212,8 +212,7 @@ class SweepDriver:
         del self.running[config.trial_id]
         self._append(event)
         self.ended.append(self.state.trials[config.trial_id])
-        with self._outage_endured():
-            self.log.save()  # whatever happens now, this trial is not run again
+        self._store(self.log.save_soon)  # so that this trial is not run again, whatever happens
         self._searcher.observe(config.index, self._value(outcome))
 
     def _propose(self) -> TrialConfig | None:
@@ -253,12 +252,11 @@ class SweepDriver:
         key = layout.model(config.sweep_id, config.trial_id)
         return f"{self.log.store.uri}/{key}"
 
-    @contextmanager
-    def _outage_endured(self) -> Iterator[None]:
+    def _store(self, write: Callable[[], bool]) -> None:
         """Go on without the store for a while: the log keeps what it could not write."""
         try:
-            yield
-            self.outage = None
+            if write():
+                self.outage = None
         except StoreError as error:
             self.outage = error
 

@@ -14,6 +14,8 @@ import tensorflow as tf
 
 # Bounds the memory of inference: 256 images of 128x128, 46 of 300x300.
 INFERENCE_PIXELS = 2**22
+# What TensorFlow's kernels ask of memory they share; some end the process where it is not so.
+ALIGNMENT_BYTES = 64
 
 
 def as_tensor(images: npt.NDArray[np.uint8] | npt.NDArray[np.float32]) -> tf.Tensor:
@@ -22,6 +24,8 @@ def as_tensor(images: npt.NDArray[np.uint8] | npt.NDArray[np.float32]) -> tf.Ten
     A copy-on-write memory map (`mmap_mode="c"`) is shared: all processes of a node then hold the
     decoded dataset once. Others are copied.
     """
+    if images.ctypes.data % ALIGNMENT_BYTES:
+        return tf.constant(images)
     try:
         return tf.experimental.dlpack.from_dlpack(images.__dlpack__())
     except (BufferError, AttributeError, tf.errors.InvalidArgumentError):

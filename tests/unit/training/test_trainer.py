@@ -243,6 +243,18 @@ def test_a_memory_map_becomes_a_tensor_without_a_copy(tensorflow: None, tmp_path
     assert np.array_equal(as_tensor(images), images)
 
 
+def test_an_array_that_begins_anywhere_becomes_a_tensor(tensorflow: None) -> None:
+    """TensorFlow would share its memory, and end the process at the first gather."""
+    import tensorflow as tf
+
+    from cvcore.training.feed import as_tensor
+
+    bytes_ = np.arange(4 * 12 + 64, dtype=np.uint8)
+    for offset in range(0, 64, 7):
+        images = bytes_[offset : offset + 48].reshape(4, 2, 2, 3)
+        assert np.array_equal(tf.gather(as_tensor(images), [3, 0]), images[[3, 0]])
+
+
 @pytest.mark.slow
 def test_two_devices_share_each_batch_and_agree_with_one(tmp_path: Path) -> None:
     """A process of its own: logical devices must be set before TensorFlow's first operation."""
