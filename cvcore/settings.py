@@ -69,6 +69,7 @@ class TrainingConfig:
     precision: str = setting(
         "float32", "arithmetic", choices=("float32", "mixed_float16", "mixed_bfloat16")
     )
+    xla: bool = setting(False, "compile the training step with XLA: for GPUs")
     deterministic: bool = setting(False, "repeat bit for bit, at a price in speed")
     fine_tune_epochs: int = setting(
         0, "epochs with part of the base unfrozen, after the head's; 0 is none", minimum=0

@@ -24,7 +24,7 @@ def compile_model(model: keras.Model, config: TrainingConfig) -> None:
         loss: keras.losses.Loss = keras.losses.BinaryCrossentropy(from_logits=True)
     else:
         loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    model.compile(optimizer=optimizer, loss=loss, metrics=[accuracy(model)])
+    model.compile(optimizer=optimizer, loss=loss, metrics=[accuracy(model)], jit_compile=config.xla)
 
 
 def accuracy(model: keras.Model) -> keras.metrics.Metric:

@@ -52,6 +52,8 @@ class Program:
         self._optimizer_start = [one.numpy() for one in self.model.optimizer.variables]
         self._loss = keras.metrics.Mean(name="loss")
         self._accuracy = accuracy(self.model)
+        # Measured on one core at 96x96: 4 to 6 s of compilation, then 3 to 4 times the seconds.
+        self._train = tf.function(self._step, jit_compile=True) if config.xla else self._step
         self.forward = tf.function(
             lambda batch: self.model(batch, training=False), reduce_retracing=True
         )
@@ -100,7 +102,7 @@ class Program:
             # image instead of 92.
             tf.autograph.experimental.set_loop_options(parallel_iterations=1)
             rows = order[start : start + batch_size]
-            self._step(tf.cast(tf.gather(images, rows), tf.float32), tf.gather(labels, rows))
+            self._train(tf.cast(tf.gather(images, rows), tf.float32), tf.gather(labels, rows))
 
     def _step(self, batch: tf.Tensor, labels: tf.Tensor) -> None:
         model, optimizer = self.model, self.model.optimizer
@@ -124,7 +126,7 @@ class Programs:
         self, blueprint: Blueprint, *, config: TrainingConfig, seed: int
     ) -> tuple[Program, bool]:
         """Return a program in its initial state, and whether it is one that was used before."""
-        key = (blueprint.key, config.optimizer, config.optimizer_epsilon)
+        key = (blueprint.key, config.optimizer, config.optimizer_epsilon, config.xla)
         program = self._kept.get(key) if blueprint.key is not None else None
         if program is not None:
             self._kept.move_to_end(key)

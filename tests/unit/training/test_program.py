@@ -130,3 +130,23 @@ def test_mixed_precision_begins_again_with_its_loss_scale(tensorflow: None) -> N
         found.append(program.epoch(images, labels, np.arange(32), 8))
     assert found[0] == found[1]
     assert np.isfinite(found[0]["loss"])
+
+
+@pytest.mark.slow
+def test_compiled_by_xla_the_numbers_are_the_same_within_a_bound(
+    tensorflow: None, tmp_path: Path
+) -> None:
+    """XLA adds in another order; both ways of training use it."""
+    from cvcore.training import Programs
+
+    plain = trainer(tmp_path, PLAIN, programs=Programs())
+    in_graph = trainer(tmp_path, PLAIN, programs=Programs(), xla=True)
+    by_fit = trainer(tmp_path, PLAIN, xla=True)
+    for one in (plain, in_graph, by_fit):
+        one.advance(until_epoch=2)
+    assert by_fit.model.jit_compile and not plain.model.jit_compile
+    for one in (in_graph, by_fit):
+        np.testing.assert_allclose(losses(one), losses(plain), atol=1e-4)
+    programs = Programs()
+    trainer(tmp_path, PLAIN, programs=programs)
+    assert not trainer(tmp_path, PLAIN, programs=programs, xla=True).program_reused
