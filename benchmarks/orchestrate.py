@@ -18,6 +18,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
+from benchmarks.processes import resident_bytes
 from benchmarks.simulated_trials import leave_predictions, progress_of, sweep
 from benchmarks.waiting import wait
 from cvcore.settings import DataConfig
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 
 # Resident memory is noted when so many trials have finished, and at the end.
 NOTED_AT = (20, 200)
-PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 
 class Meter:
@@ -44,7 +44,7 @@ class Meter:
     def finished(self, num_finished: int) -> None:
         self.num_finished = num_finished
         if num_finished in NOTED_AT:
-            self._resident.setdefault(num_finished, resident_bytes())
+            self._resident.setdefault(num_finished, resident_bytes(os.getpid()))
 
     @contextmanager
     def elsewhere(self) -> Iterator[None]:
@@ -58,13 +58,8 @@ class Meter:
         """Return the seconds of the search so far, of wall clock and of this process' CPU."""
         now = time.perf_counter(), time.process_time()
         wall, cpu = (n - s - e for n, s, e in zip(now, self._started, self._elsewhere, strict=True))
-        resident = {**self._resident, self.num_finished: resident_bytes()}
+        resident = {**self._resident, self.num_finished: resident_bytes(os.getpid())}
         return {"wall_seconds": wall, "driver_cpu_seconds": cpu, "resident_bytes": resident}
-
-
-def resident_bytes() -> int:
-    """Return the memory that this process holds."""
-    return int(Path("/proc/self/statm").read_text().split()[1]) * PAGE_BYTES
 
 
 def driver_alone(

@@ -26,6 +26,17 @@ ENVIRONMENT = {**LOCAL_ENVIRONMENT, "RAY_USAGE_STATS_ENABLED": "0", "TF_CPP_MIN_
 ONE_THREAD = {"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1"}
 
 
+PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+
+
+def resident_bytes(process: int) -> int:
+    """Return the memory that a process holds; 0 if it is gone."""
+    try:
+        return int(Path(f"/proc/{process}/statm").read_text().split()[1]) * PAGE_BYTES
+    except (OSError, IndexError):
+        return 0
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finished:
     """A program that ended well: its seconds, when it was started (Unix time), its stdout."""

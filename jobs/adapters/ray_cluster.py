@@ -13,8 +13,10 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from threading import Thread
 from urllib.parse import urlsplit
 
 from cvcore.errors import UsageError
@@ -107,6 +109,8 @@ def cluster(address: str | None) -> Iterator[None]:
     if address is None:
         for name, value in LOCAL_ENVIRONMENT.items():
             os.environ.setdefault(name, value)
+    # While Ray starts this process mostly waits, and the engine needs Tune right after.
+    Thread(target=import_module, args=["ray.tune"], daemon=True).start()
     # A lost or replaced worker is a row and a line of ours, not a traceback of Tune's.
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
     with local_ray() if address is None else _joined(address):
