@@ -38,16 +38,17 @@ def load(trainer: Trainer, folder: Path, *, is_own: bool) -> None:
     where the state `is_own`, and not another trial's, the seconds it took count on.
     """
     document = json.loads((folder / "trainer.json").read_text())
-    rate = float(trainer.model.optimizer.learning_rate.numpy())
+    rate = float(trainer.optimizer.learning_rate.numpy())
     with np.load(folder / "arrays.npz") as arrays:
         num_weights = len(trainer.model.weights)
         trainer.model.set_weights([arrays[f"weight_{i}"] for i in range(num_weights)])
-        trainer.model.optimizer.build(trainer.model.trainable_variables)
+        if not trainer.optimizer.built:
+            trainer.optimizer.build(trainer.model.trainable_variables)
         for name, variables in _states(trainer).items():
             for i, variable in enumerate(variables):
                 if f"{name}_{i}" in arrays:
                     variable.assign(arrays[f"{name}_{i}"])
-        trainer.model.optimizer.learning_rate = rate
+        trainer.optimizer.learning_rate = rate
         if "best" in document:
             trainer.best = Best(
                 epoch=document["best"]["epoch"],
@@ -64,4 +65,4 @@ def _states(trainer: Trainer) -> dict[str, list]:  # type: ignore[type-arg]
     """Name the variables beside the weights: the optimizer's, and the random layers' seeds."""
     known = {id(weight) for weight in trainer.model.weights}
     seeds = [v for v in trainer.model.variables if id(v) not in known]
-    return {"optimizer": list(trainer.model.optimizer.variables), "seed": seeds}
+    return {"optimizer": list(trainer.optimizer.variables), "seed": seeds}

@@ -132,6 +132,11 @@ class Trainer:
         )
 
     @property
+    def optimizer(self) -> keras.optimizers.Optimizer:
+        """Return what holds the state of the training: a program has its own."""
+        return self.model.optimizer if self._program is None else self._program.optimizer
+
+    @property
     def finished(self) -> bool:
         """Tell whether the epochs are used up or patience has run out."""
         done = len(self.epochs)
@@ -226,7 +231,7 @@ class Trainer:
             val_loss=evaluation.loss,
             val_accuracy=evaluation.accuracy,
             val_f1_weighted=evaluation.f1_weighted,
-            learning_rate=float(self.model.optimizer.learning_rate.numpy()),
+            learning_rate=float(self.optimizer.learning_rate.numpy()),
             seconds=seconds,
             recorded_at=time.time(),
         )

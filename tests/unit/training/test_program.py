@@ -23,7 +23,7 @@ def same(one: object, other: object) -> bool:
 
 
 @pytest.mark.parametrize("model", [PLAIN, RANDOM, SIGMOID], ids=["plain", "random", "sigmoid"])
-@pytest.mark.parametrize("optimizer", ["adam", "rmsprop", "sgd"])
+@pytest.mark.parametrize("optimizer", ["adam", "adamw", "rmsprop", "sgd"])
 def test_a_graph_trains_as_fit_does_to_the_last_bit(
     model: ModelConfig, optimizer: str, tensorflow: None, tmp_path: Path
 ) -> None:
@@ -65,7 +65,7 @@ def test_warming_up_trains_nothing(tensorflow: None, tmp_path: Path) -> None:
     from cvcore.training.program import Program
 
     program = Program(blueprint(RANDOM), config=TrainingConfig(), seed=3)
-    variables = [*program.model.variables, *program.model.optimizer.variables]
+    variables = [*program.model.variables, *program.optimizer.variables]
     before = [np.array(variable) for variable in variables]
     images = tf.zeros((4, *program.model.input_shape[1:]), tf.uint8)
     labels = tf.zeros((4,), tf.int32)
@@ -150,3 +150,22 @@ def test_compiled_by_xla_the_numbers_are_the_same_within_a_bound(
     programs = Programs()
     trainer(tmp_path, PLAIN, programs=programs)
     assert not trainer(tmp_path, PLAIN, programs=programs, xla=True).program_reused
+
+
+@pytest.mark.parametrize("most", [2**25, 0])
+def test_weights_set_between_epochs_are_those_that_are_trained(
+    most: int, tensorflow: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether its optimizer sees the weights as one vector or one by one."""
+    from cvcore.training import Programs, program
+
+    monkeypatch.setattr(program, "MAX_VECTOR_WEIGHTS", most)
+    in_graph = trainer(tmp_path, PLAIN, programs=Programs())
+    assert len(in_graph.optimizer.variables) == (4 if most else 2 + 2 * len(in_graph.model.weights))
+    by_fit = trainer(tmp_path, PLAIN)
+    for one in (in_graph, by_fit):
+        one.advance(until_epoch=1)
+        one.model.set_weights([weight * 0.5 for weight in one.model.get_weights()])
+        one.advance(until_epoch=2)
+    assert losses(in_graph) == losses(by_fit)
+    assert same(in_graph, by_fit)
