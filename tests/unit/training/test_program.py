@@ -157,9 +157,9 @@ def test_weights_set_between_epochs_are_those_that_are_trained(
     most: int, tensorflow: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whether its optimizer sees the weights as one vector or one by one."""
-    from cvcore.training import Programs, program
+    from cvcore.training import Programs, update
 
-    monkeypatch.setattr(program, "MAX_VECTOR_WEIGHTS", most)
+    monkeypatch.setattr(update, "MAX_VECTOR_WEIGHTS", most)
     in_graph = trainer(tmp_path, PLAIN, programs=Programs())
     assert len(in_graph.optimizer.variables) == (4 if most else 2 + 2 * len(in_graph.model.weights))
     by_fit = trainer(tmp_path, PLAIN)
@@ -169,3 +169,22 @@ def test_weights_set_between_epochs_are_those_that_are_trained(
         one.advance(until_epoch=2)
     assert losses(in_graph) == losses(by_fit)
     assert same(in_graph, by_fit)
+
+
+def test_gathering_ahead_changes_no_bit(
+    tensorflow: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As it is done where there is a GPU, here without one."""
+    import tensorflow as tf
+
+    from cvcore.training import Programs
+
+    alone = trainer(tmp_path, RANDOM, programs=Programs())
+    devices = tf.config.list_logical_devices("CPU")
+    with monkeypatch.context() as patched:
+        patched.setattr(tf.config, "list_logical_devices", lambda kind: devices)
+        ahead = trainer(tmp_path, RANDOM, programs=Programs())
+    for one in (alone, ahead):
+        one.advance(until_epoch=2)
+    assert losses(ahead) == losses(alone)
+    assert same(ahead, alone)
