@@ -11,7 +11,7 @@ import signal
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -35,6 +35,7 @@ from jobs.manifest import describe, first_event, write_plan
 from jobs.pretrained import provide_weights
 from jobs.progress import watch
 from jobs.wiring import (
+    EARLY,
     ENGINES,
     SEARCHERS,
     cache_folder,
@@ -84,21 +85,23 @@ def start(spec: SweepSpec, run: Run) -> dict[str, Any]:
     require_tensorflow()
     check_spec(spec, engine=run.engine)
     _probe(run.store)
-    dataset = open_data(spec, run.console)
-    check_spec(spec, engine=run.engine, num_classes=len(dataset.class_names))
-    spec = _anchored(spec)
-    provide_weights(spec, store=run.store, console=run.console)
-    sweep_id = layout.new_sweep_id(datetime.now(UTC))
-    started = time.monotonic()
-    with (
-        _engine(spec, run, dataset) as engine,  # first: a sweep that cannot run leaves no trace
-        SweepLog.create(run.store, sweep_id) as log,
-    ):
-        log.append(first_event(spec, dataset))
-        log.flush()
-        write_plan(spec, run.store, sweep_id=sweep_id, dataset=dataset)
-        with _resumable(run, sweep_id):
-            return _search(spec, run, log=log, engine=engine, started=started)
+    with _early(spec, run) as waiting:
+        dataset = open_data(spec, run.console)
+        check_spec(spec, engine=run.engine, num_classes=len(dataset.class_names))
+        spec = _anchored(spec)
+        provide_weights(spec, store=run.store, console=run.console)
+        sweep_id = layout.new_sweep_id(datetime.now(UTC))
+        started = time.monotonic()
+        with (
+            # First: a sweep that cannot run leaves no trace.
+            _engine(spec, run, dataset, waiting=waiting) as engine,
+            SweepLog.create(run.store, sweep_id) as log,
+        ):
+            log.append(first_event(spec, dataset))
+            log.flush()
+            write_plan(spec, run.store, sweep_id=sweep_id, dataset=dataset)
+            with _resumable(run, sweep_id):
+                return _search(spec, run, log=log, engine=engine, started=started)
 
 
 def resume(sweep_id: str, run: Run, *, limits: Mapping[str, Any]) -> dict[str, Any]:
@@ -107,14 +110,15 @@ def resume(sweep_id: str, run: Run, *, limits: Mapping[str, Any]) -> dict[str, A
     with SweepLog.open(run.store, sweep_id) as log:
         spec = _stored_spec(log, limits)
         check_spec(spec, engine=run.engine)
-        dataset = open_data(spec, run.console)
-        _same_data(log, dataset)
-        started = time.monotonic()
-        with _engine(spec, run, dataset) as engine:
-            log.append({"type": "sweep_resumed", "at": time.time()})
-            log.flush()
-            with _resumable(run, sweep_id):
-                return _search(spec, run, log=log, engine=engine, started=started)
+        with _early(spec, run) as waiting:
+            dataset = open_data(spec, run.console)
+            _same_data(log, dataset)
+            started = time.monotonic()
+            with _engine(spec, run, dataset, waiting=waiting) as engine:
+                log.append({"type": "sweep_resumed", "at": time.time()})
+                log.flush()
+                with _resumable(run, sweep_id):
+                    return _search(spec, run, log=log, engine=engine, started=started)
 
 
 def _anchored(spec: SweepSpec) -> SweepSpec:
@@ -134,8 +138,18 @@ def _probe(store: Store) -> None:
     store.version(layout.probe("answers"))
 
 
+def _early(spec: SweepSpec, run: Run) -> AbstractContextManager[str]:
+    """Start what the engine needs and does not depend on the data."""
+    if run.engine not in EARLY:
+        return nullcontext("")
+    early: AbstractContextManager[str] = resolve(EARLY[run.engine])(
+        spec.resources, address=run.address
+    )
+    return early
+
+
 @contextmanager
-def _engine(spec: SweepSpec, run: Run, dataset: Dataset) -> Iterator[Engine]:
+def _engine(spec: SweepSpec, run: Run, dataset: Dataset, *, waiting: str) -> Iterator[Engine]:
     """Start what runs the trials; raises `UsageError` where it cannot be had."""
     setup = WorkerSetup(
         store_uri=run.store.uri,
@@ -144,6 +158,7 @@ def _engine(spec: SweepSpec, run: Run, dataset: Dataset) -> Iterator[Engine]:
         cache_folder=str(cache_folder()),
         threads=spec.resources.cpus_per_trial,
         deterministic=spec.training.deterministic,
+        waiting=waiting,
     )
     open_engine: OpenEngine = resolve(ENGINES[run.engine])
     with open_engine(

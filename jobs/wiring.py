@@ -29,6 +29,8 @@ ENGINES = {
     "ray": "jobs.adapters.ray_cluster:open_engine",
     "inline": "jobs.adapters.inline_search:open_engine",
 }
+# What takes its time and needs to know nothing of the data.
+EARLY = {"ray": "jobs.adapters.ray_cluster:waiting_processes"}
 
 
 def resolve(path: str) -> Any:

@@ -11,7 +11,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
@@ -61,8 +61,7 @@ def open_engine(
 ) -> Iterator[Engine]:
     """Start Ray on this machine, or join the cluster at `address`; leave it when done."""
     require_tensorflow()
-    early = nullcontext("") if address else _waiting(resources)
-    with early as folder, cluster(address):
+    with cluster(address):
         from jobs.adapters.ray_search import RayEngine
 
         share = share_for(resources)
@@ -70,7 +69,7 @@ def open_engine(
         slots = min(fitting, resources.max_concurrent or fitting)
         # Ray shows a trial without a GPU every GPU; all trials would then share all of them.
         gpus = share["GPU"]
-        own = replace(setup, waiting=folder, use_gpus=gpus > 0, gpu_fraction=min(gpus, 1.0))
+        own = replace(setup, use_gpus=gpus > 0, gpu_fraction=min(gpus, 1.0))
         # Beside what runs one proposal waits, so that the worker of a trial that ends is kept for
         # it; it can wait only where it finds no room.
         waiting = 1 if slots == fitting else 0
@@ -78,11 +77,15 @@ def open_engine(
 
 
 @contextmanager
-def _waiting(resources: ResourcesConfig) -> Iterator[str]:
-    """Start the processes that will train while Ray starts, which takes as long as TensorFlow.
+def waiting_processes(resources: ResourcesConfig, *, address: str | None) -> Iterator[str]:
+    """Start the processes that will train, which import TensorFlow while data and Ray are opened.
 
-    Yields the folder in which they wait; those that nobody wanted end with it.
+    Yields the folder in which they wait; those that nobody wanted end with it. On a cluster every
+    worker starts its own.
     """
+    if address is not None:
+        yield ""
+        return
     threads = resources.cpus_per_trial
     fitting = (os.cpu_count() or 1) // threads
     num_gpus = len(list(Path("/dev").glob("nvidia[0-9]*")))
