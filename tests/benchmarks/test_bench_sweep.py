@@ -188,3 +188,13 @@ def test_ray_tune_tries_the_list_on_a_running_cluster(tmp_path: Path, data: Path
     assert len(found_row["val_accuracy"]) == 2
     assert 0 <= statistics.mean(found_row["val_accuracy"]) <= 1
     assert found_row["seconds"] > 0
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(120)
+def test_the_bare_processes_train_every_configuration_once(tmp_path: Path, data: Path) -> None:
+    work = work_of(tmp_path, data, trials=5)
+    found = bench_sweep.bare_row(work, None)
+    assert len(found["val_accuracy"]) == 5
+    # Of four validation images; what nobody trained would be 0.
+    assert all(one in (0.25, 0.5, 0.75, 1.0) for one in found["val_accuracy"])
