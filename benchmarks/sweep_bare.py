@@ -8,6 +8,7 @@ and the validation, all by the code of `cvcore`.
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import multiprocessing
 import os
@@ -90,6 +91,7 @@ def main() -> None:
         open_source(spec.data.uri), config=spec.data, cache_folder=options.storage
     )
     start_tensorflow(threads=1)
+    gc.freeze()  # as the processes of cvjobs do: what an import leaves is no garbage
     fork = multiprocessing.get_context("fork")
     taken, final = fork.Value("i", 0), fork.Array("d", len(drawn))
     arguments = (spec, drawn, dataset, taken, final)
