@@ -8,11 +8,10 @@ JSON document goes to stdout, `--report` writes a page.
 
 from __future__ import annotations
 
-import os
+import json
 import statistics
 import subprocess
 import sys
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -32,6 +31,17 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 for name in "abcdefgh":
     app.command(name)(lambda: None)
 app()
+"""
+# Linux counts what a process was before it became the command: that must be small.
+LAUNCHER = """
+import json, os, sys, time
+started = time.perf_counter()
+silent = [(os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0)]
+process = os.posix_spawn(sys.argv[1], sys.argv[1:], os.environ, file_actions=silent)
+_, status, usage = os.wait4(process, 0)
+seconds = time.perf_counter() - started
+row = {"seconds": seconds, "peak_bytes": usage.ru_maxrss * 1024}
+print(json.dumps({**row, "status": os.waitstatus_to_exitcode(status)}))
 """
 SPEC = """\
 name = "bench-startup"
@@ -78,14 +88,12 @@ def measure_commands(rounds: int) -> dict[str, list[Row]]:
 
 def measure_command(command: Sequence[str]) -> Row:
     """Run a command to its end; raise `RuntimeError` if it fails."""
-    started = time.perf_counter()
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL) as process:
-        _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-    seconds = time.perf_counter() - started
-    if process.returncode != 0:
-        raise RuntimeError(f"{command} ended with {process.returncode}")
-    return {"seconds": seconds, "peak_bytes": usage.ru_maxrss * 1024}
+    launcher = [sys.executable, "-S", "-c", LAUNCHER, *command]
+    done = subprocess.run(launcher, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
+    row: Row = json.loads(done.stdout)
+    if (status := row.pop("status")) != 0:
+        raise RuntimeError(f"{command} ended with {status}")
+    return row
 
 
 def measure_first_steps(rounds: int) -> list[float]:
