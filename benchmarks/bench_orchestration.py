@@ -108,7 +108,7 @@ def cost_table(rows: Sequence[Row]) -> str:
                     title,
                     size,
                     same[0]["slots"],
-                    ", ".join(str(row.get("num_workers", "")) for row in same),
+                    ", ".join(str(row["num_workers"]) for row in same if "num_workers" in row),
                     median_and_range([row["overhead_milliseconds"] for row in same], digits=1),
                     median_and_range([row["driver_cpu_milliseconds"] for row in same], digits=2),
                     median_and_range(memory),
