@@ -31,8 +31,8 @@ epochs = 1
 early_stopping_patience = 0
 
 [space]
-filters = {{int = [4, 64]}}
-dense_units = {{int = [8, 256]}}
+filters = {{integer = [4, 64]}}
+dense_units = {{integer = [8, 256]}}
 learning_rate = {{log = [3e-4, 3e-3]}}
 
 [search]
@@ -54,16 +54,18 @@ def watch(*, num_trials: int) -> list[dict[str, int]]:
     with scratch() as folder:
         spec = folder / "spec.toml"
         spec.write_text(SPEC.format(trials=num_trials))
-        sweep = subprocess.Popen(
-            [sys.executable, "-m", "jobs.cli", "sweep", str(spec), "--store", f"{folder}/store"],
-            cwd=ROOT,
-            env={**os.environ, **ENVIRONMENT, "CVJOBS_CACHE": f"{folder}/cache"},
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
+        told = folder / "stderr"
+        with told.open("wb") as opened:
+            sweep = subprocess.Popen(
+                [sys.executable, "-m", "jobs.cli", "sweep", spec, "--store", folder / "store"],
+                cwd=ROOT,
+                env={**os.environ, **ENVIRONMENT, "CVJOBS_CACHE": f"{folder}/cache"},
+                stdout=subprocess.DEVNULL,
+                stderr=opened,
+            )
         seen = list(_looks(sweep, LocalStore(folder / "store")))
         if sweep.wait() != 0:
-            raise RuntimeError(f"the sweep ended with {sweep.returncode}")
+            raise RuntimeError(f"the sweep ended with {sweep.returncode}:\n{told.read_text()}")
     return seen
 
 

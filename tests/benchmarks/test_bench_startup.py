@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from benchmarks import bench_startup
-from benchmarks.memory_of_a_sweep import at
+from benchmarks.memory_of_a_sweep import SPEC, at
 from benchmarks.processes import resident_bytes
+from cvcore.config import load_spec
 
 SEEN = [
     {"num_finished": n, "driver_bytes": 100 + n, "worker_bytes": 500 + 2 * n, "worker": 7 + n // 30}
@@ -50,6 +51,13 @@ def test_memory_is_compared_at_the_first_look_after_so_many_trials(
     table = bench_startup.memory_table(found)
     assert "1.11" in table and "1.27" in table
     assert at(SEEN, 12) is SEEN[4]
+
+
+def test_the_specs_are_right(tmp_path: Path) -> None:
+    for text in (bench_startup.SPEC, SPEC.format(trials=3)):
+        path = tmp_path / "spec.toml"
+        path.write_text(text)
+        assert load_spec(path).search.trials in (2, 3)
 
 
 def test_a_process_that_is_gone_holds_nothing() -> None:
