@@ -196,8 +196,8 @@ class SweepDriver:
         self.scoring_failure = kind(f"the best model could not be scored ({reason})")
 
     def tick(self) -> None:
-        self._store(self.log.save_if_due)
         self._store(partial(self.log.flush_if_due, time.monotonic()))
+        self._store(self.log.save_if_due)  # after a flush there is nothing to save
 
     def _finish(self, config: TrialConfig, outcome: TrialOutcome) -> None:
         """Log the end of a trial, whole: nothing about it is said elsewhere."""

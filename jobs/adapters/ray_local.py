@@ -45,11 +45,18 @@ def local_ray() -> Iterator[None]:
 
 
 def _bare_node() -> Any:
-    """Start the two processes that schedule: Ray's control store and its raylet."""
+    """Start the two processes that schedule: Ray's control store and its raylet.
+
+    None where Ray was imported under other settings than ours: it then looks for a node on loopback
+    at this machine's outer address, and tries for ever.
+    """
     from ray._private import services
     from ray._private.node import Node
     from ray._private.parameter import RayParams
     from ray._private.state import GlobalState
+
+    if services.resolve_ip_for_localhost("127.0.0.1") != "127.0.0.1":
+        return None
 
     class BareNode(Node):  # type: ignore[misc]
         def start_monitor(self) -> None:

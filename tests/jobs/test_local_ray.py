@@ -26,6 +26,9 @@ def unknown_ray():
 
 if sys.argv[1] == "unknown":
     ray_local._bare_node = unknown_ray
+if sys.argv[1] == "early":
+    os.environ.pop("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", None)
+    import ray
 
 def name_of(process):
     words = Path(f"/proc/{process}/cmdline").read_text().split("\\0")
@@ -104,8 +107,11 @@ def test_a_killed_driver_takes_its_ray_along() -> None:
     assert gone(others, within_seconds=30)
 
 
-def test_a_ray_that_is_other_inside_is_started_as_it_documents() -> None:
-    program, processes = running("unknown")
+@pytest.mark.parametrize("ray", ["unknown", "early"])
+def test_a_ray_that_is_other_inside_or_was_imported_before_is_started_as_it_documents(
+    ray: str,
+) -> None:
+    program, processes = running(ray)
 
     names = list(processes.values())
     assert any(word in name for name in names for word in NOT_NEEDED)
