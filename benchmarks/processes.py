@@ -103,10 +103,10 @@ def sweep_with_cvjobs(
 
 
 def _ask(store: Path, sql: str) -> list[dict[str, Any]]:
-    from cvcore.results import query
+    from cvcore.results import Results
     from cvcore.store import LocalStore
 
-    rows: list[dict[str, Any]] = query(LocalStore(store), sql).to_pylist()
+    rows: list[dict[str, Any]] = Results(LocalStore(store)).query(sql).to_pylist()
     return rows
 
 

@@ -26,6 +26,7 @@ SETTINGS = {
     "autoload_known_extensions": "false",
     "autoinstall_known_extensions": "false",
     "TimeZone": "'UTC'",
+    "parquet_metadata_cache": "true",  # a part never changes
     "lock_configuration": "true",  # last: nothing changes after it
 }
 
@@ -45,27 +46,59 @@ def list_parts(store: Store, table: str) -> list[str]:
     return [part.key for part in listed if part.key.endswith(".parquet")]
 
 
-def connect(store: Store, parts: Mapping[str, list[str]]) -> DuckDBPyConnection:
-    """Open DuckDB on the parts of each table, and on nothing outside the lake."""
-    import duckdb
+class Tables:
+    """DuckDB on the parts of a store's tables, and on nothing outside the lake.
 
-    connection = duckdb.connect(":memory:")
-    filesystem, root = store.arrow_filesystem()
-    # DuckDB would take `[1]` in the name of a folder for a pattern, and read its neighbour.
-    by_itself = filesystem.type_name == "local" and not set("*?[") & set(root)
-    for table, keys in parts.items():
-        paths = [f"{root}/{key}" for key in keys]
+    It stays open between questions, with what it read of the parts' metadata: over 1,000 parts the
+    top ten takes half of what it takes the first time, a curve a third. Not for several threads.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._filesystem, self._root = store.arrow_filesystem()
+        # DuckDB would take `[1]` in the name of a folder for a pattern, and read its neighbour.
+        self._by_itself = self._filesystem.type_name == "local" and not set("*?[") & set(self._root)
+        self._connection: DuckDBPyConnection | None = None
+        self._parts: dict[str, list[str]] = {}
+
+    def answer(self, sql: str, *values: str, parts: Mapping[str, list[str]]) -> pa.Table:
+        """Run a query over tables that consist of these parts."""
+        connection = self._connection or self._connect()
+        for table, keys in parts.items():
+            if self._parts.get(table) != keys:
+                self._define(connection, table, keys)
+                self._parts[table] = keys
+        return connection.sql(sql, params=list(values)).to_arrow_table()
+
+    def close(self) -> None:
+        """Let go of everything; the next question opens it anew."""
+        if self._connection is not None:
+            self._connection.close()
+        self._connection = None
+        self._parts = {}
+
+    def _connect(self) -> DuckDBPyConnection:
+        import duckdb
+
+        self._connection = connection = duckdb.connect(":memory:")
+        if self._by_itself:
+            lake = _list([f"{self._root}/{layout.LAKE}"])
+            connection.execute(f"SET allowed_directories = {lake}")
+        for name, value in SETTINGS.items():
+            connection.execute(f"SET {name} = {value}")
+        return connection
+
+    def _define(self, connection: DuckDBPyConnection, table: str, keys: list[str]) -> None:
+        """Say what a table consists of; the last word counts."""
+        paths = [f"{self._root}/{key}" for key in keys]
+        connection.unregister(table)
+        connection.execute(f"DROP VIEW IF EXISTS {table}")
         if not paths:
             connection.register(table, _schema(table).empty_table())
-        elif by_itself:
+        elif self._by_itself:
             connection.execute(_view(table, paths))
         else:
-            connection.register(table, _dataset(filesystem, table, keys, paths))
-    if by_itself:
-        connection.execute(f"SET allowed_directories = {_list([f'{root}/{layout.LAKE}'])}")
-    for name, value in SETTINGS.items():
-        connection.execute(f"SET {name} = {value}")
-    return connection
+            connection.register(table, _dataset(self._filesystem, table, keys, paths))
 
 
 def _schema(table: str) -> pa.Schema:

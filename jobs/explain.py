@@ -201,9 +201,9 @@ def curves(
     path = picture_path(output, default="curves.png")
 
     from cvcore.pictures import draw_curves, fine_tune_start
-    from cvcore.results import show as find
+    from cvcore.results import Results
 
-    epochs = find(open_store(store), trial_id)["epochs"]
+    epochs = Results(open_store(store)).show(trial_id)["epochs"]
     if not epochs:
         raise UsageError(
             f"the trial {trial_id} ended before its first epoch: there is nothing to draw",

@@ -35,11 +35,11 @@ def sweeps(
     store: StoreOption = DEFAULT_STORE, json: JsonOption = False, quiet: QuietOption = False
 ) -> None:
     """List the sweeps, newest first."""
-    from cvcore.results import list_sweeps
+    from cvcore.results import Results
 
     console = Console.choose(json=json, quiet=quiet)
     opened = open_store(store)
-    found = list_sweeps(opened)
+    found = Results(opened).list_sweeps()
     rows = [[_cell(sweep, name) for name in SWEEP_COLUMNS.values()] for sweep in found]
 
     def show() -> None:
@@ -61,11 +61,11 @@ def leaderboard(
     quiet: QuietOption = False,
 ) -> None:
     """Rank the finished trials of a sweep, best first."""
-    from cvcore.results import leaderboard as rank
+    from cvcore.results import Results
 
     console = Console.choose(json=json, quiet=quiet)
     opened = open_store(store)
-    trials = rank(opened, sweep_id)
+    trials = Results(opened).leaderboard(sweep_id)
 
     def show() -> None:
         if trials:
@@ -86,10 +86,10 @@ def show(
     quiet: QuietOption = False,
 ) -> None:
     """Show all that is known of a finished trial."""
-    from cvcore.results import show as find
+    from cvcore.results import Results
 
     console = Console.choose(json=json, quiet=quiet)
-    document = find(open_store(store), trial_id)
+    document = Results(open_store(store)).show(trial_id)
     console.result(document, lambda: views.trial(console, document))
 
 
@@ -101,10 +101,10 @@ def query(
     quiet: QuietOption = False,
 ) -> None:
     """Answer one SELECT over the tables."""
-    from cvcore.results import query as ask
+    from cvcore.results import Results
 
     console = Console.choose(json=json, quiet=quiet)
-    answer = ask(open_store(store), sql)
+    answer = Results(open_store(store)).query(sql)
     rows = list(zip(*(column.to_pylist() for column in answer.columns), strict=True))
     console.result(
         {"columns": answer.column_names, "rows": rows},

@@ -26,11 +26,11 @@ EPOCH_COLUMNS = (
 
 def sweep(console: Console, document: Mapping[str, Any], *, store: Store) -> None:
     """Show the leaderboard of a finished sweep, where everything lies, and what to type next."""
-    from cvcore.results import leaderboard
+    from cvcore.results import Results
     from jobs.accounting import largest_leak
 
     sweep_id, best = document["sweep_id"], document["best"]
-    leaders = leaderboard(store, sweep_id)
+    leaders = Results(store).leaderboard(sweep_id)
     leaderboard_table(console, sweep_id, leaders)
     counts = ", ".join(f"{number} {status}" for status, number in document["trials"].items())
     efficiency = document["efficiency"] or 0.0

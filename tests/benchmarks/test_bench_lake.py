@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import bench_lake, lake_rows
-from cvcore.results import query, show
+from cvcore.results import Results
 from cvcore.store import LocalStore
 from cvcore.tables import SCHEMAS
 from tests import lakes
@@ -74,7 +74,8 @@ ANSWERS = {"top_ten": [0.9, 0.8], "curve": [0.25, 0.5], "means": {"adam": 0.5, "
 def figures_of(**changed: object) -> dict[str, object]:
     answers = {**ANSWERS, **changed}
     figures = {name: {"answer": answer, "seconds": [1.0]} for name, answer in answers.items()}
-    return {**figures, "write_seconds": 2.0, "bytes": 1}
+    anew = {f"{name}_anew": one for name, one in figures.items()}
+    return {**figures, **anew, "write_seconds": 2.0, "bytes": 1}
 
 
 def test_the_same_answers_agree_whatever_the_rounding_and_the_order_of_names() -> None:
@@ -115,8 +116,10 @@ def test_a_page_says_what_was_measured(store: LocalStore) -> None:
 
 
 def test_one_trial_of_the_large_lake_can_be_shown(store: LocalStore) -> None:
-    trial_id = query(store, "SELECT max(trial_id) AS last FROM trials").to_pylist()[0]["last"]
-    shown = show(store, trial_id)
+    trial_id = (
+        Results(store).query("SELECT max(trial_id) AS last FROM trials").to_pylist()[0]["last"]
+    )
+    shown = Results(store).show(trial_id)
     assert len(shown["epochs"]) == lake_rows.NUM_EPOCHS
     assert shown["trial"]["dt"].isoformat() == "2025-01-01"
 

@@ -10,9 +10,10 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from cvcore import layout, results
+from cvcore import layout
 from cvcore.errors import StoreError, UsageError
 from cvcore.lake import SweepLog, compact_sweeps
+from cvcore.results import Results
 from cvcore.store import LocalStore, Store, StoredObject
 from cvcore.tables import KEYS, SCHEMAS
 from tests import sweeps
@@ -37,20 +38,20 @@ def a_sweep(
 
 
 def order(store: Store, sweep_id: str | None = None) -> list[int]:
-    return [row["trial_index"] for row in results.leaderboard(store, sweep_id)]
+    return [row["trial_index"] for row in Results(store).leaderboard(sweep_id)]
 
 
 def test_an_empty_store_has_no_sweeps_and_no_trials(store: LocalStore) -> None:
-    assert results.list_sweeps(store) == []
-    assert results.leaderboard(store) == []
-    assert results.query(store, "SELECT * FROM trials").num_rows == 0
+    assert Results(store).list_sweeps() == []
+    assert Results(store).leaderboard() == []
+    assert Results(store).query("SELECT * FROM trials").num_rows == 0
 
 
 def test_sweeps_are_listed_newest_first_with_counts_while_they_run(store: LocalStore) -> None:
     a_sweep(store, [0.5, None], sweep_id=sweeps.SWEEP_ID)
     a_sweep(store, [], sweep_id=OTHER_ID)
 
-    newest, oldest = results.list_sweeps(store)
+    newest, oldest = Results(store).list_sweeps()
 
     assert (newest["sweep_id"], newest["num_completed"]) == (OTHER_ID, 0)
     assert (oldest["sweep_id"], oldest["status"]) == (sweeps.SWEEP_ID, "running")
@@ -83,14 +84,14 @@ def test_an_unknown_sweep_is_refused_with_the_nearest_and_the_next_command(
     a_sweep(store, [0.5])
 
     with pytest.raises(UsageError, match=f"did you mean {sweeps.SWEEP_ID}") as raised:
-        results.leaderboard(store, sweeps.SWEEP_ID[:-1])
+        Results(store).leaderboard(sweeps.SWEEP_ID[:-1])
     assert raised.value.hint == f"cvjobs results sweeps --store {store.uri}"
 
 
 def test_a_trial_is_shown_with_its_epochs_and_classes(store: LocalStore) -> None:
     leave_a_whole_sweep(store)
 
-    shown = results.show(store, layout.trial_id(sweeps.SWEEP_ID, 0))
+    shown = Results(store).show(layout.trial_id(sweeps.SWEEP_ID, 0))
 
     assert shown["trial"]["test_f1_weighted"] == 0.875
     assert [one["epoch"] for one in shown["epochs"]] == [1, 2, 3]
@@ -105,7 +106,7 @@ def test_an_unknown_trial_is_refused_with_the_nearest(store: LocalStore) -> None
     known = layout.trial_id(sweeps.SWEEP_ID, 0)
 
     with pytest.raises(UsageError, match=f"did you mean {known}") as raised:
-        results.show(store, known[:-1])
+        Results(store).show(known[:-1])
     assert raised.value.hint == f"cvjobs results leaderboard --store {store.uri}"
 
 
@@ -122,7 +123,7 @@ def test_an_unknown_trial_is_refused_with_the_nearest(store: LocalStore) -> None
 def test_a_question_is_answered(store: LocalStore, sql: str) -> None:
     a_sweep(store, [0.5])
 
-    assert results.query(store, sql).num_rows > 0
+    assert Results(store).query(sql).num_rows > 0
 
 
 @pytest.mark.parametrize(
@@ -155,14 +156,14 @@ def test_whatever_is_not_a_question_to_the_tables_is_refused(
     assert SCHEMAS  # in scope, for a replacement scan to find
 
     with pytest.raises(UsageError, match=complaint) as raised:
-        results.query(store, sql.format(file=secret))
+        Results(store).query(sql.format(file=secret))
     assert raised.value.hint is not None
     assert raised.value.hint.startswith("cvjobs results query")
 
 
 def test_every_table_has_its_columns_and_the_partition_however_empty(store: LocalStore) -> None:
     for table in KEYS:
-        answer = results.query(store, f"SELECT * FROM {table}")
+        answer = Results(store).query(f"SELECT * FROM {table}")
         assert answer.column_names == [*SCHEMAS[table].names, "dt"]
 
 
@@ -173,7 +174,7 @@ def test_a_column_that_older_files_lack_is_null_there(store: LocalStore) -> None
     path = store.root / oldest.key
     pq.write_table(pq.ParquetFile(path).read().drop_columns(["strategy", "hp_filters"]), path)
 
-    answer = results.query(store, "SELECT hp_filters, strategy FROM trials ORDER BY sweep_id")
+    answer = Results(store).query("SELECT hp_filters, strategy FROM trials ORDER BY sweep_id")
 
     assert answer.to_pylist() == [
         {"hp_filters": None, "strategy": None},
@@ -185,7 +186,7 @@ def test_a_folder_with_an_equals_sign_above_the_store_is_no_partition(tmp_path: 
     store = LocalStore(tmp_path / "dt=1999-01-01" / "run=1")
     a_sweep(store, [0.5])
 
-    [row] = results.query(store, "SELECT dt FROM trials").to_pylist()
+    [row] = Results(store).query("SELECT dt FROM trials").to_pylist()
 
     assert str(row["dt"]) == "2025-01-02"
 
@@ -212,8 +213,32 @@ def test_a_compaction_in_the_middle_of_a_question_is_survived(store: LocalStore)
     a_sweep(store, [0.5, 0.9])
     compacting = Compacting(store)
 
-    assert results.query(compacting, "SELECT count(*) AS n FROM trials").to_pylist() == [{"n": 2}]
+    assert Results(compacting).query("SELECT count(*) AS n FROM trials").to_pylist() == [{"n": 2}]
     assert not compacting.pending
+
+
+def test_open_results_follow_the_lake(store: LocalStore) -> None:
+    count = "SELECT count(*) AS n, sum(val_f1_weighted) AS s FROM trials"
+    with Results(store) as results:
+        assert results.query(count).to_pylist() == [{"n": 0, "s": None}]
+        for sweep_id in (sweeps.SWEEP_ID, OTHER_ID):  # one more, then its parts become one
+            a_sweep(store, [0.5, 0.75], sweep_id=sweep_id)
+            assert results.query(count).equals(Results(store).query(count))
+            assert len(results.leaderboard()) == 2
+            with SweepLog.open(store, sweep_id) as log:
+                log.compact()
+            assert results.query(count).equals(Results(store).query(count))
+            assert [row["sweep_id"] for row in results.leaderboard()] == [sweep_id] * 2
+        assert results.query(count).to_pylist() == [{"n": 4, "s": 2.5}]
+
+
+def test_results_stay_open_after_a_question_that_was_refused(store: LocalStore) -> None:
+    a_sweep(store, [0.5])
+    with Results(store) as results:
+        for sql in ("SELEC 1", "SELECT * FROM trails"):
+            with pytest.raises(UsageError):
+                results.query(sql)
+            assert results.query("SELECT trial_id FROM trials").num_rows == 1
 
 
 def test_a_file_that_is_no_parquet_is_named(store: LocalStore) -> None:
@@ -222,9 +247,9 @@ def test_a_file_that_is_no_parquet_is_named(store: LocalStore) -> None:
     (store.root / part.key).write_bytes(b"not parquet")
 
     with pytest.raises((StoreError, UsageError), match=Path(part.key).name):
-        results.query(store, "SELECT * FROM trials")
+        Results(store).query("SELECT * FROM trials")
     with pytest.raises(StoreError, match=Path(part.key).name):
-        results.leaderboard(store)
+        Results(store).leaderboard()
     assert compact_sweeps(store)["running"] == [sweeps.SWEEP_ID]
 
 
@@ -236,9 +261,9 @@ def test_a_sweep_is_looked_at_without_the_parts_of_others(store: LocalStore) -> 
             if OTHER_ID in part.key:
                 (store.root / part.key).write_bytes(b"not parquet")
 
-    [trial] = results.leaderboard(store, sweeps.SWEEP_ID)
+    [trial] = Results(store).leaderboard(sweeps.SWEEP_ID)
 
-    assert results.show(store, trial["trial_id"])["trial"] == trial
+    assert Results(store).show(trial["trial_id"])["trial"] == trial
 
 
 class Vanishing(LocalStore):
@@ -251,7 +276,7 @@ class Vanishing(LocalStore):
 
 def test_a_part_that_is_not_there_is_a_failure_of_the_store(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match=f"{sweeps.SWEEP_ID}-000001.parquet"):
-        results.query(Vanishing(tmp_path), "SELECT * FROM trials")
+        Results(Vanishing(tmp_path)).query("SELECT * FROM trials")
 
 
 class Noting(LocalStore):
@@ -269,7 +294,7 @@ class Noting(LocalStore):
 def test_a_table_that_is_not_named_is_not_listed(tmp_path: Path) -> None:
     store = Noting(tmp_path)
 
-    assert results.query(store, "DESCRIBE Trials").num_rows > 0
+    assert Results(store).query("DESCRIBE Trials").num_rows > 0
     assert store.listed == {layout.lake_folder("trials")}
 
 

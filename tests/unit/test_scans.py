@@ -29,8 +29,7 @@ def store(tmp_path: Path, request: pytest.FixtureRequest) -> LocalStore:
 
 def ask(store: LocalStore, sql: str) -> pa.Table:
     parts = {table: scans.list_parts(store, table) for table in KEYS}
-    with scans.connect(store, parts) as connection:
-        return connection.sql(sql).to_arrow_table()
+    return scans.Tables(store).answer(sql, parts=parts)
 
 
 def lay(store: LocalStore, table: str, sweep_id: str, *rows: dict[str, Any]) -> Path:
