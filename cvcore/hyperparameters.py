@@ -4,22 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import Field, fields
+from functools import cache
+from types import MappingProxyType
 from typing import Any
 
 from cvcore.settings import (
+    MODEL_NAMES,
+    TRAINING_NAMES,
     ModelConfig,
     SweepSpec,
     TrainingConfig,
-    names_of,
 )
 from cvcore.spaces import Value
 
 
-def hyperparameters() -> dict[str, Field[Any]]:
+@cache
+def hyperparameters() -> Mapping[str, Field[Any]]:
     """Map every searchable setting to its declaration, in column order: the older first."""
     found = [*fields(ModelConfig), *fields(TrainingConfig)]
     searchable = [one for one in found if one.metadata["searchable"]]
-    return {one.name: one for one in sorted(searchable, key=lambda one: one.metadata["since"])}
+    ordered = sorted(searchable, key=lambda one: one.metadata["since"])
+    return MappingProxyType({one.name: one for one in ordered})
 
 
 def resolve(
@@ -33,7 +38,7 @@ def resolve(
     declared = hyperparameters()
     values: dict[str, Any] = {}
     for name, declaration in declared.items():
-        section = spec.model if name in names_of(ModelConfig) else spec.training
+        section = spec.model if name in MODEL_NAMES else spec.training
         if name not in spec.space:
             values[name] = getattr(section, name)
         else:
@@ -48,9 +53,9 @@ def resolve(
         columns[name] = None
     if family == "cnn" and columns["pool_stride"] is None:
         columns["pool_stride"] = columns["pool_size"]
-    model = ModelConfig(**{name: values[name] for name in names_of(ModelConfig)})
-    searched = {name: values[name] for name in names_of(TrainingConfig) if name in values}
-    kept = {name: getattr(spec.training, name) for name in names_of(TrainingConfig)}
+    model = ModelConfig(**{name: values[name] for name in MODEL_NAMES})
+    searched = {name: values[name] for name in TRAINING_NAMES if name in values}
+    kept = {name: getattr(spec.training, name) for name in TRAINING_NAMES}
     return model, TrainingConfig(**{**kept, **searched}), columns
 
 

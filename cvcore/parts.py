@@ -6,7 +6,7 @@ log therefore knows what should be there, and can finish what a killed driver le
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -22,8 +22,9 @@ TABLES = ("trials", "epochs", "predictions", "class_metrics", "confusion", "swee
 # A table is rewritten as one part when it has more: 2,000 parts query 250 times slower than one.
 MAX_PARTS = 64
 
-# Prediction files are read this many at a time, 20 ms each from S3.
+# Prediction files are read this many at a time, 20 ms each from S3, and so many are held at once.
 NUM_READERS = 16
+NUM_AHEAD = 256
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,6 +100,7 @@ class Publisher:
         self._known = Known()
         self._num_parts = dict.fromkeys(TABLES, 0)
         self._waiting: dict[str, list[Part]] = {}
+        self._files: dict[int, list[str]] = {}  # of predictions, by the batch of their part
 
     @property
     def compact(self) -> bool:
@@ -115,6 +117,8 @@ class Publisher:
             max_parts=1 if compact else MAX_PARTS,
         )
         for part in parts:
+            if part.table == "predictions":
+                self._files[part.batch] = [row["file"] for row in part.rows]
             earlier = [] if part.replaces else self._waiting.get(part.table, [])
             self._waiting[part.table] = [*earlier, part]
             num_earlier = 0 if part.replaces else self._num_parts[part.table]
@@ -135,7 +139,7 @@ class Publisher:
             for part in parts:
                 key = layout.sweep_part(table, self._sweep_id, part.batch)
                 if part.rows and key not in present:
-                    missing[key] = self._content(part)
+                    missing[key] = self._content(part, present)
             first = parts[0]
             if first.replaces:
                 stale = [key for key in present if layout.part_batch(key) < first.batch]
@@ -145,11 +149,26 @@ class Publisher:
                     self._store.write(key, data, if_absent=True)
             del self._waiting[table]
 
-    def _content(self, part: Part) -> bytes:
+    def _content(self, part: Part, present: Collection[str]) -> bytes:
         from cvcore.tables import join_parquet, read_parquet, to_parquet
 
         if part.table != "predictions":
             return to_parquet(part.table, part.rows)
+        return join_parquet(part.table, map(read_parquet, self._predictions(part, present)))
+
+    def _predictions(self, part: Part, present: Collection[str]) -> Iterator[bytes]:
+        """Read the files of a part, or those present parts that hold some of them already.
+
+        2,000 files of 84 rows take 5 s from a disk, the parts they came to be one a second.
+        """
+        missing = dict.fromkeys(self._files[part.batch])
+        for batch, files in self._files.items():
+            key = layout.sweep_part(part.table, self._sweep_id, batch)
+            if batch < part.batch and key in present and files and missing.keys() >= set(files):
+                yield self._store.read(key)
+                for file in files:
+                    del missing[file]
+        left = list(missing)
         with ThreadPoolExecutor(NUM_READERS) as readers:
-            files = readers.map(self._store.read, [row["file"] for row in part.rows])
-            return join_parquet(part.table, (read_parquet(data) for data in files))
+            for start in range(0, len(left), NUM_AHEAD):
+                yield from readers.map(self._store.read, left[start : start + NUM_AHEAD])

@@ -6,6 +6,7 @@ What a field's metadata says is explained in `cvcore.model_settings`, where the 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
+from functools import cache
 
 from cvcore.model_settings import ModelConfig as ModelConfig
 from cvcore.model_settings import hyper, setting
@@ -197,15 +198,16 @@ class SweepSpec:
     @property
     def fixed(self) -> dict[str, Value | None]:
         """Settings outside the space that its conditions may refer to."""
-        values = {name: getattr(self.model, name) for name in names_of(ModelConfig)}
-        values |= {name: getattr(self.training, name) for name in names_of(TrainingConfig)}
+        values = {name: getattr(self.model, name) for name in MODEL_NAMES}
+        values |= {name: getattr(self.training, name) for name in TRAINING_NAMES}
         return {name: value for name, value in values.items() if name not in self.space}
 
 
-def names_of(section: type) -> list[str]:
+@cache
+def names_of(section: type) -> tuple[str, ...]:
     """List the settings of a section, in order."""
-    return [one.name for one in fields(section)]
+    return tuple(one.name for one in fields(section))
 
 
-MODEL_NAMES = tuple(names_of(ModelConfig))
-TRAINING_NAMES = tuple(names_of(TrainingConfig))
+MODEL_NAMES = names_of(ModelConfig)
+TRAINING_NAMES = names_of(TrainingConfig)

@@ -6,7 +6,7 @@ nullable and comes at the end of its table.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from io import BytesIO
 from typing import Any
 
@@ -213,21 +213,33 @@ def join_parquet(table: str, pieces: Iterable[pa.Table]) -> bytes:
     schema = SCHEMAS[table]
     encoded = [field.name for field in schema if field.type in (TEXT, COUNT)]
     sink = BytesIO()
-    waiting = schema.empty_table()
     with pq.ParquetWriter(sink, schema, compression="zstd", use_dictionary=encoded) as writer:
-        for piece in pieces:
-            waiting = pa.concat_tables([waiting, piece.select(schema.names).cast(schema)])
-            while waiting.num_rows >= ROW_GROUP_ROWS:
-                writer.write_table(waiting.slice(0, ROW_GROUP_ROWS), row_group_size=ROW_GROUP_ROWS)
-                waiting = waiting.slice(ROW_GROUP_ROWS)
-        if waiting.num_rows:
-            writer.write_table(waiting, row_group_size=ROW_GROUP_ROWS)
+        for group in _row_groups(pieces, schema):
+            writer.write_table(group, row_group_size=ROW_GROUP_ROWS)
     return sink.getvalue()
+
+
+def _row_groups(pieces: Iterable[pa.Table], schema: pa.Schema) -> Iterator[pa.Table]:
+    """Cut a row of tables anew, into as many rows as a row group has."""
+    waiting: list[pa.Table] = []
+    num_waiting = 0
+    for piece in pieces:
+        same = piece.schema.equals(schema)
+        waiting.append(piece if same else piece.select(schema.names).cast(schema))
+        num_waiting += piece.num_rows
+        while num_waiting >= ROW_GROUP_ROWS:
+            whole = pa.concat_tables(waiting)
+            yield whole.slice(0, ROW_GROUP_ROWS)
+            waiting = [whole.slice(ROW_GROUP_ROWS)]
+            num_waiting -= ROW_GROUP_ROWS
+    if num_waiting:
+        yield pa.concat_tables(waiting)
 
 
 def read_parquet(data: bytes) -> pa.Table:
     """Read a whole Parquet file."""
-    return pq.read_table(BytesIO(data))
+    # Not `read_table`, which takes 1.2 ms for a file of 84 rows; one thread, because it is small.
+    return pq.ParquetFile(pa.BufferReader(data)).read(use_threads=False)
 
 
 def predictions_file(
