@@ -210,6 +210,14 @@ def claim(folder: Path) -> Path | None:
     return None
 
 
+def dismiss(folder: Path, *, keep: int) -> None:
+    """End the processes that wait in a folder, all but some: nobody will want them."""
+    for path in sorted(folder.glob(f"*{WAITING}"))[keep:]:
+        path.with_suffix(".taken").touch()
+        with suppress(OSError):  # else it has ended by itself
+            Client(str(path), family="AF_UNIX").close()
+
+
 def main() -> None:
     threads, parent, *paths = sys.argv[1:]
     _die_with(int(parent))

@@ -15,8 +15,9 @@ from contextlib import contextmanager
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, TemporaryFile
 from threading import Thread
+from typing import Any
 from urllib.parse import urlsplit
 
 from cvcore.errors import UsageError
@@ -24,10 +25,11 @@ from cvcore.runtime import require_tensorflow
 from cvcore.settings import ResourcesConfig
 from jobs.adapters.ray_local import QUIET, local_ray
 from jobs.engine import Engine, WorkerSetup
-from jobs.trial_process import WAITING, start
+from jobs.trial_process import WAITING, dismiss, start
 
 CONNECT_SECONDS = 3.0
 JOIN_SECONDS = 30.0
+_NO_ANSWER = "the port answers, but no cluster did within {:g} s"
 # Processes started before it is known how many trials fit.
 MAX_EARLY = 16
 _DESCRIBE = """
@@ -70,6 +72,8 @@ def open_engine(
         # Ray shows a trial without a GPU every GPU; all trials would then share all of them.
         gpus = share["GPU"]
         own = replace(setup, use_gpus=gpus > 0, gpu_fraction=min(gpus, 1.0))
+        if setup.waiting:
+            dismiss(Path(setup.waiting), keep=min(slots, num_fitting_here(share)))
         # Beside what runs one proposal waits, so that the worker of a trial that ends is kept for
         # it; it can wait only where it finds no room.
         waiting = 1 if slots == fitting else 0
@@ -80,12 +84,11 @@ def open_engine(
 def waiting_processes(resources: ResourcesConfig, *, address: str | None) -> Iterator[str]:
     """Start the processes that will train, which import TensorFlow while data and Ray are opened.
 
-    Yields the folder in which they wait; those that nobody wanted end with it. On a cluster every
-    worker starts its own.
+    Yields the folder in which they wait; those that nobody wanted end with it. A driver joins a
+    cluster from one of its nodes: of that node's workers they are, those of others start their own.
     """
     if address is not None:
-        yield ""
-        return
+        _reach(address)
     threads = resources.cpus_per_trial
     fitting = (os.cpu_count() or 1) // threads
     num_gpus = len(list(Path("/dev").glob("nvidia[0-9]*")))
@@ -124,12 +127,53 @@ def cluster(address: str | None) -> Iterator[None]:
 def _joined(address: str) -> Iterator[None]:
     import ray
 
-    probe(address)
-    ray.init(address=address, **QUIET)
+    _reach(address)
+    _join(address)
     try:
         yield
     finally:
         ray.shutdown()
+
+
+def _join(address: str) -> None:
+    """Connect in a thread that can be given up: one that is refused tries on for minutes.
+
+    To ask from a process of its own first, as `probe` does, takes 2 s of CPU.
+    """
+    import ray
+
+    failures: list[Exception] = []
+
+    def connect() -> None:
+        try:
+            ray.init(address=address, **QUIET)
+        except Exception as error:  # noqa: BLE001  it is raised again, as ours
+            failures.append(error)
+
+    with _what_is_said() as said:
+        thread = Thread(target=connect, daemon=True)
+        thread.start()
+        thread.join(JOIN_SECONDS)
+    if failures:
+        raise _refused(address, str(failures[0]).partition("\n")[0])
+    if thread.is_alive():
+        raise _refused(address, _NO_ANSWER.format(JOIN_SECONDS) + "".join(said))
+
+
+@contextmanager
+def _what_is_said() -> Iterator[list[str]]:
+    """Keep what Ray's own threads print to themselves; yields the last of it, at the end."""
+    last: list[str] = []
+    kept = os.dup(2)
+    with TemporaryFile("w+", errors="replace") as instead:
+        os.dup2(instead.fileno(), 2)
+        try:
+            yield last
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
+            instead.seek(0)
+            last += [f" ({line.strip()})" for line in instead.readlines()[-1:]]
 
 
 def share_for(resources: ResourcesConfig) -> dict[str, float]:
@@ -140,6 +184,14 @@ def share_for(resources: ResourcesConfig) -> dict[str, float]:
     if gpus is None:
         gpus = min(1.0, ray.cluster_resources().get("GPU", 0.0))
     return {"CPU": float(resources.cpus_per_trial), "GPU": gpus}
+
+
+def num_fitting_here(wanted: Mapping[str, float]) -> int:
+    """Count the trials that fit on the node of this process."""
+    import ray
+
+    own = ray.get_runtime_context().get_node_id()
+    return sum(_num_on(node, wanted) for node in ray.nodes() if node["NodeID"] == own)
 
 
 def num_fitting(wanted: Mapping[str, float]) -> int:
@@ -155,15 +207,15 @@ def num_fitting(wanted: Mapping[str, float]) -> int:
                 hint=f"--set resources.{key}=..., or --address of a larger cluster",
             )
     # A trial never spans nodes, so what fits is counted node by node.
-    fitting = 0
-    for node in ray.nodes():
-        if node["Alive"]:
-            has = node["Resources"]
-            shares = [int(has.get(k, 0.0) / s + 1e-9) for k, s in wanted.items() if s > 0]
-            fitting += min(shares)
+    fitting = sum(_num_on(node, wanted) for node in ray.nodes() if node["Alive"])
     if fitting == 0:
         raise UsageError(f"no single node has what a trial asks for: {wanted}")
     return fitting
+
+
+def _num_on(node: Mapping[str, Any], wanted: Mapping[str, float]) -> int:
+    has = node["Resources"]
+    return min(int(has.get(kind, 0.0) / share + 1e-9) for kind, share in wanted.items() if share)
 
 
 def probe(address: str) -> str:
@@ -179,12 +231,16 @@ def probe(address: str) -> str:
             command, capture_output=True, text=True, timeout=JOIN_SECONDS, check=True
         )
     except subprocess.TimeoutExpired:
-        reason = f"the port answers, but no cluster did within {JOIN_SECONDS:g} s"
+        reason = _NO_ANSWER.format(JOIN_SECONDS)
     except subprocess.CalledProcessError as error:
         reason = error.stderr.strip().splitlines()[-1]
     else:
         return joined.stdout.strip().splitlines()[-1]
-    raise _unreachable(address, f"{reason}; does it want a token (RAY_AUTH_TOKEN)?")
+    raise _refused(address, reason)
+
+
+def _refused(address: str, reason: str) -> UsageError:
+    return _unreachable(address, f"{reason}; does it want a token (RAY_AUTH_TOKEN)?")
 
 
 def _reach(address: str) -> None:

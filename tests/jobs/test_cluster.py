@@ -25,11 +25,20 @@ LOOPBACK = {
     "RAY_USAGE_STATS_ENABLED": "0",
 }
 START_SECONDS = 60
+# In the environment of the head: what its workers start themselves to train with fails at once.
+NONE_OF_THEIR_OWN = """
+import sys
+if any("trial_process" in word for word in sys.orig_argv):
+    sys.exit("the workers of this cluster start nothing")
+"""
 
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[str]:
-    """Start a head with one CPU slot; yields its address."""
+    """Start a head with one CPU slot; yields its address.
+
+    It is the driver's own node: its worker is to take a process that the driver started early.
+    """
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -39,9 +48,11 @@ def cluster() -> Iterator[str]:
         "--node-ip-address", "127.0.0.1", "--port", str(port), "--num-cpus", "1",
         "--include-dashboard", "false", "--temp-dir", folder,
     ]  # fmt: skip
+    Path(folder, "sitecustomize.py").write_text(NONE_OF_THEIR_OWN)
+    environment = {**os.environ, **LOOPBACK, "PYTHONPATH": folder}
     with Path(folder, "log").open("wb") as log:
         head = subprocess.Popen(
-            command, env={**os.environ, **LOOPBACK}, stdout=log, stderr=log, start_new_session=True
+            command, env=environment, stdout=log, stderr=log, start_new_session=True
         )
     try:
         deadline = time.monotonic() + START_SECONDS
@@ -88,3 +99,28 @@ def test_a_trial_larger_than_the_cluster_is_refused(cluster: str, tmp_path: Path
     assert done.returncode == 2
     assert "a trial asks for 2 CPU, the cluster has 1" in done.stderr
     assert not (tmp_path / "store" / "sweeps").exists()
+
+
+def test_a_cluster_that_never_answers_is_given_up(tmp_path: Path) -> None:
+    hasty = (
+        "import sys; from jobs.adapters import ray_cluster; from jobs.cli import main; "
+        "ray_cluster.JOIN_SECONDS = 2.0; sys.exit(main(sys.argv[1:]))"
+    )
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        address = f"127.0.0.1:{silent.getsockname()[1]}"
+        done = subprocess.run(
+            [
+                sys.executable, "-c", hasty, "sweep", "--address", address,
+                "--store", str(tmp_path / "store"), "--quiet",
+                "--data", "builtin:castings?images=60&size=32", "--set", "data.image_size=32",
+            ],
+            capture_output=True, text=True, check=False, cwd=ROOT, env={**os.environ, **LOOPBACK},
+        )  # fmt: skip
+    assert done.returncode == 2
+    said, hint = done.stderr.splitlines()
+    assert f"no Ray cluster answers at '{address}'" in said
+    assert "no cluster did within 2 s" in said
+    assert f"cvjobs doctor --address {address}" in hint
+    assert not (tmp_path / "store").exists()

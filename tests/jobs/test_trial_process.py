@@ -15,7 +15,7 @@ import pytest
 
 from cvcore.settings import DataConfig
 from jobs.engine import WorkerSetup
-from jobs.trial_process import WAITING, ProcessEnded, TrialProcess, claim, start
+from jobs.trial_process import WAITING, ProcessEnded, TrialProcess, claim, dismiss, start
 
 pytestmark = [pytest.mark.slow, pytest.mark.services, pytest.mark.timeout(120)]
 
@@ -88,6 +88,24 @@ def test_copies_of_one_process_answer_each_for_itself(tmp_path: Path) -> None:
     finally:
         nursery.kill()
         nursery.wait()
+
+
+def test_those_that_nobody_will_want_end_and_the_others_stay(tmp_path: Path) -> None:
+    paths = [tmp_path / f"{number}{WAITING}" for number in range(3)]
+    started = [start([path], threads=1) for path in paths]
+    try:
+        assert eventually(lambda: all(path.exists() for path in paths))
+        dismiss(tmp_path, keep=1)
+        assert [one.wait(30) for one in started[1:]] == [0, 0]
+        assert started[0].poll() is None
+        assert [claim(tmp_path) for _ in range(2)] == [paths[0], None]
+        dismiss(tmp_path, keep=0)
+        assert started[0].wait(30) == 0
+        dismiss(tmp_path, keep=0)  # nobody listens any more
+    finally:
+        for one in started:
+            one.kill()
+            one.wait()
 
 
 def test_a_killed_process_is_an_error_here(
