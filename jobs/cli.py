@@ -10,6 +10,7 @@ import shlex
 import sys
 import traceback
 from collections.abc import Sequence
+from functools import cache
 from typing import Annotated
 
 import typer
@@ -19,18 +20,26 @@ from cvcore.errors import CvjobsError
 from jobs.adapters.console import Console
 from jobs.wiring import resolve
 
+# What the program can do: where it is, and what help says of it. Only what is typed is imported:
+# with all of it, help takes twice the time of an empty program.
 COMMANDS = {
-    "sweep": "jobs.sweep:sweep",
-    "train": "jobs.train:train",
-    "evaluate": "jobs.evaluate:evaluate",
-    "predict": "jobs.predict:predict",
-    "recipes": "jobs.recipes:recipes",
-    "doctor": "jobs.doctor:doctor",
+    "sweep": (
+        "jobs.sweep:sweep",
+        "Search for the best classifier; no SPEC: on generated castings.",
+    ),
+    "train": ("jobs.train:train", "Train one configuration: the fixed settings of SPEC."),
+    "evaluate": (
+        "jobs.evaluate:evaluate",
+        "Measure a model on labelled images, class by class.",
+    ),
+    "predict": ("jobs.predict:predict", "Predict images, in class folders or not."),
+    "recipes": ("jobs.recipes:recipes", "List the built-in specs, or print one."),
+    "doctor": ("jobs.doctor:doctor", "Check versions, devices, the store and a Ray cluster."),
 }
 GROUPS = {
-    "data": "jobs.data:app",
-    "results": "jobs.results:app",
-    "explain": "jobs.explain:app",
+    "data": ("jobs.data:app", "Look at images before training on them."),
+    "results": ("jobs.results:app", "Ask what was tried and how it went."),
+    "explain": ("jobs.explain:app", "Draw what a model or a setting does."),
 }
 # Commands of a group that are large enough for a file of their own.
 MEMBERS = {
@@ -41,21 +50,34 @@ MEMBERS = {
 }
 INTERRUPTED = 130
 
-app = typer.Typer(
-    name="cvjobs",
-    no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-for _name, _path in COMMANDS.items():
-    app.command(_name)(resolve(_path))
-for _name, _path in GROUPS.items():
-    _group = resolve(_path)
-    for _member, _member_path in MEMBERS.get(_name, {}).items():
-        _group.command(_member)(resolve(_member_path))
-    app.add_typer(_group, name=_name)
+
+def app_for(typed: Sequence[str]) -> typer.Typer:
+    """Build the program for one command line; what that does not name is there for help only."""
+    app = typer.Typer(
+        name="cvjobs",
+        no_args_is_help=True,
+        add_completion=False,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback()(cvjobs)
+    for name, (path, summary) in COMMANDS.items():
+        opened = resolve(path) if name in typed else lambda: None
+        app.command(name, help=None if name in typed else summary)(opened)
+    for name, (_, summary) in GROUPS.items():
+        app.add_typer(group(name) if name in typed else typer.Typer(help=summary), name=name)
+    return app
+
+
+@cache
+def group(name: str) -> typer.Typer:
+    """Import a group of commands, with those in files of their own."""
+    path, _ = GROUPS[name]
+    found: typer.Typer = resolve(path)
+    for member, member_path in MEMBERS.get(name, {}).items():
+        found.command(member)(resolve(member_path))
+    return found
 
 
 def _show_version(wanted: bool) -> None:
@@ -64,7 +86,6 @@ def _show_version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
 def cvjobs(
     version: Annotated[
         bool,
@@ -80,7 +101,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not typed or typed in [[group] for group in GROUPS]:
         typed.append("--help")
     try:
-        code = app(args=typed, prog_name="cvjobs", standalone_mode=False)
+        code = app_for(typed)(args=typed, prog_name="cvjobs", standalone_mode=False)
         if code == INTERRUPTED:  # what Typer makes of a KeyboardInterrupt
             raise KeyboardInterrupt
     except CvjobsError as error:

@@ -71,10 +71,10 @@ def test_every_relative_link_leads_to_a_file(page: Path) -> None:
 @pytest.mark.timeout(30)
 @pytest.mark.parametrize("shown", COMMANDS, ids=str)
 def test_a_shown_command_is_one_that_the_program_takes(shown: Shown) -> None:
-    from jobs.cli import app
+    from jobs.cli import app_for
 
     with suppress(typer.Exit):  # --help and --version end while they are parsed
-        parse(get_command(app), "cvjobs", list(shown.arguments), parent=None)
+        parse(get_command(app_for(shown.arguments)), "cvjobs", list(shown.arguments), parent=None)
 
 
 def parse(command: Any, name: str, arguments: list[str], *, parent: Any) -> None:

@@ -16,10 +16,15 @@ DOTTED = re.compile(r"(?:cvcore|jobs)(?:\.\w+)+(?::\w+)?")
 
 
 def dotted_paths() -> Iterator[str]:
-    """Yield every `module` and `module:attribute` that is a value of a literal dictionary."""
+    """Yield each `module` and `module:attribute` that a literal dictionary has for a value.
+
+    Alone or within a tuple.
+    """
     for path in SOURCES:
-        for node in ast.walk(ast.parse(path.read_text())):
-            for value in node.values if isinstance(node, ast.Dict) else []:
+        tables = [one for one in ast.walk(ast.parse(path.read_text())) if isinstance(one, ast.Dict)]
+        values = [value for table in tables for value in table.values]
+        for found in values:
+            for value in found.elts if isinstance(found, ast.Tuple) else [found]:
                 if isinstance(value, ast.Constant) and DOTTED.fullmatch(str(value.value)):
                     yield str(value.value)
 

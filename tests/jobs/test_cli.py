@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from cvcore import __version__, errors
-from jobs import cli, wiring
-from jobs.cli import COMMANDS, GROUPS, main
+from jobs import cli
+from jobs.cli import COMMANDS, GROUPS, group, main
 
 ROOT = Path(__file__).parents[2]
 HEAVY = {
@@ -58,11 +58,10 @@ def test_the_version_is_that_of_the_package(capsys: pytest.CaptureFixture[str]) 
 
 
 def every_command() -> list[list[str]]:
-    groups = {group: wiring.resolve(path) for group, path in GROUPS.items()}
     inner = [
-        [group, command.name or command.callback.__name__]
-        for group, app in groups.items()
-        for command in app.registered_commands
+        [name, command.name or command.callback.__name__]
+        for name in GROUPS
+        for command in group(name).registered_commands
     ]
     return [[], *([name] for name in (*COMMANDS, *GROUPS)), *inner]
 
@@ -88,6 +87,26 @@ def test_every_command_can_be_read_by_a_program(
     printed = capsys.readouterr().out
     assert "--json" in printed
     assert "--quiet" in printed
+
+
+@pytest.mark.parametrize("name", [*COMMANDS, *GROUPS])
+def test_help_says_of_a_command_what_it_says_of_itself(
+    name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, summary = {**COMMANDS, **GROUPS}[name]
+    assert main([name, "--help"]) == 0
+    assert f"\n\n  {summary}\n\n" in capsys.readouterr().out
+    assert main(["--help"]) == 0
+    assert f"  {name:10}{summary}\n" in capsys.readouterr().out
+
+
+def test_help_opens_no_command() -> None:
+    files = sorted(f"jobs.{name}" for name in (*COMMANDS, *GROUPS))
+    done = in_a_fresh_interpreter(
+        "import sys; from jobs.cli import main; main(['--help']); "
+        f"sys.exit(str(set({files}) & set(sys.modules)))"
+    )
+    assert done.stderr.strip() == "set()"
 
 
 @pytest.mark.parametrize("typed", [[], ["data"], ["explain"], ["results"]], ids=str)
@@ -127,7 +146,7 @@ def failing_with(error: BaseException, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(**_: object) -> None:
         raise error
 
-    monkeypatch.setattr(cli, "app", fail)
+    monkeypatch.setattr(cli, "app_for", lambda typed: fail)
 
 
 @pytest.mark.parametrize(
