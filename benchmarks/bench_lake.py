@@ -17,7 +17,8 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import cycle
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -36,7 +37,6 @@ ROOT = Path(__file__).parents[1]
 NUM_PARTS = 2  # that a sweep has a table while it runs
 TOP_TEN = "SELECT val_f1_weighted AS value FROM trials ORDER BY value DESC LIMIT 10"
 WHOLE_TOP_TEN = "SELECT * FROM trials ORDER BY val_f1_weighted DESC LIMIT 10"
-CURVE = "SELECT val_accuracy AS value FROM epochs WHERE trial_id = '{}' ORDER BY epoch"
 MEANS = "SELECT hp_optimizer AS name, avg(val_f1_weighted) AS value FROM trials GROUP BY name"
 OURS = "cvjobs"
 RIVALS = {"MLflow": "lake_with_mlflow", "Optuna": "lake_with_optuna"}
@@ -44,6 +44,7 @@ QUESTIONS = {
     "top_ten": "top ten of all trials",
     "whole_top_ten": "the same, every column",
     "curve": "one trial's curve",
+    "next_curve": "that of the next trial in its sweep",
     "means": "mean by hyperparameter",
 }
 Figures = dict[str, Any]
@@ -71,27 +72,37 @@ def fill(store: Store, *, num_trials: int, trials_per_sweep: int) -> Figures:
     }
 
 
-def ask(store: Store, *, rounds: int) -> Figures:
+def ask(store: Store, *, rounds: int, trials_per_sweep: int = 1) -> Figures:
     """Put the questions to results that stay open, and to ones opened anew for each.
 
-    The latter is what `cvjobs results query` does.
+    The latter is what `cvjobs results query` does. Curves are of another trial every time: of
+    another sweep, and then of the next trial.
     """
     with Results(store) as opened:
-        middle = opened.query("SELECT trial_id FROM trials ORDER BY trial_id").to_pylist()
-        trial_id = middle[len(middle) // 2]["trial_id"]
-        found = time_answers(_questions(lambda: opened, trial_id), rounds=rounds)
-    anew = time_answers(_questions(lambda: Results(store), trial_id), rounds=rounds)
+        trials = opened.query("SELECT trial_id FROM trials ORDER BY trial_id")["trial_id"]
+        ids = trials.to_pylist()[len(trials) // 2 :]
+        found = time_answers(_questions(lambda: opened, ids, trials_per_sweep), rounds=rounds)
+    anew = time_answers(_questions(lambda: Results(store), ids, trials_per_sweep), rounds=rounds)
     return found | {f"{name}_anew": one for name, one in anew.items()}
 
 
-def _questions(results: Callable[[], Results], trial_id: str) -> dict[str, Callable[[], Any]]:
+def _questions(
+    results: Callable[[], Results], ids: Sequence[str], trials_per_sweep: int
+) -> dict[str, Callable[[], Any]]:
+    far, near = cycle(ids[::trials_per_sweep]), cycle(ids)
+
+    def curve(trials: Iterator[str]) -> list[float]:
+        values: list[float] = results().curve(next(trials))["val_accuracy"].to_pylist()
+        return values
+
     def means() -> dict[str, float]:
         return {one["name"]: one["value"] for one in results().query(MEANS).to_pylist()}
 
     return {
         "top_ten": lambda: _values(results(), TOP_TEN),
         "whole_top_ten": lambda: results().query(WHOLE_TOP_TEN).num_rows,
-        "curve": lambda: _values(results(), CURVE.format(trial_id)),
+        "curve": lambda: curve(far),
+        "next_curve": lambda: curve(near),
         "means": means,
     }
 
@@ -227,8 +238,9 @@ def report(document: Mapping[str, Any]) -> str:
         "is the one here and not that of `cvjobs results compact`; its bytes are the same. Ratios "
         "are to results that stay open between questions, as MLflow's connection does; `opened "
         "anew` is what a command of `cvjobs results` does. Optuna loads its study for every "
-        "question. Only cvjobs writes predictions, class metrics and a confusion matrix for every "
-        "trial. A local disk, not S3.",
+        "question. Every curve is of another trial; in the large lake, of another sweep. Only "
+        "cvjobs writes predictions, class metrics and a confusion matrix for every trial. A local "
+        "disk, not S3.",
     )
 
 
@@ -248,7 +260,7 @@ def main() -> None:
         store = LocalStore(Path(folder, "large"))
         large = fill(store, num_trials=num_trials, trials_per_sweep=options.trials_per_sweep)
         large |= {"load_before_queries": round(os.getloadavg()[0], 2)}
-        large |= ask(store, rounds=options.rounds)
+        large |= ask(store, rounds=options.rounds, trials_per_sweep=options.trials_per_sweep)
         compared = equal(
             Path(folder),
             num_trials=equal_trials,

@@ -18,6 +18,7 @@ from cvcore.scans import Tables, list_parts
 from cvcore.settings import OBJECTIVES
 from cvcore.store import Store
 from cvcore.tables import KEYS
+from cvcore.trial_rows import TrialRows
 
 Row = dict[str, Any]
 
@@ -43,6 +44,7 @@ class Results:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._tables = Tables(store)
+        self._trial_rows = TrialRows(store)
 
     def list_sweeps(self) -> list[Row]:
         """Return the rows of the sweeps table, newest first, with counts also while they run."""
@@ -72,22 +74,25 @@ class Results:
 
         Raises `UsageError` for an unknown trial.
         """
-        # The sweep is named as well, because by it the parts of all others are left alone.
-        where = "WHERE sweep_id = ? AND trial_id = ?"
-        names = (layout.trial_sweep(trial_id), trial_id)
-        found = self._ask(f"SELECT * FROM trials {where}", *names, tables=("trials",))
+        found = self._rows("trials", trial_id).to_pylist()
         if not found:
             raise self._unknown_trial(trial_id)
         parts = {
-            table: self._ask(
-                f"SELECT * EXCLUDE (sweep_id, trial_id, dt) FROM {table} {where} "
-                f"ORDER BY {', '.join(KEYS[table])}",
-                *names,
-                tables=(table,),
-            )
+            table: self._rows(table, trial_id).drop_columns(["sweep_id", "trial_id"]).to_pylist()
             for table in ("epochs", "class_metrics", "confusion")
         }
-        return {"trial": found[0], **parts}
+        day = layout.sweep_date(found[0]["sweep_id"])
+        return {"trial": {**found[0], "dt": day}, **parts}
+
+    def curve(self, trial_id: str) -> pa.Table:
+        """Return a trial's rows of the epochs table, in order; a running one's as far as it is.
+
+        Raises `UsageError` for an unknown trial.
+        """
+        found = self._rows("epochs", trial_id)
+        if not found.num_rows and not self._rows("trials", trial_id).num_rows:
+            raise self._unknown_trial(trial_id)
+        return found
 
     def query(self, sql: str) -> pa.Table:
         """Answer one SELECT over the tables; raises `UsageError` with DuckDB's message."""
@@ -147,6 +152,17 @@ class Results:
                 if isinstance(error, OSError | duckdb.IOException):
                     raise self._unreadable(error) from error
                 raise
+
+    def _rows(self, table: str, trial_id: str) -> pa.Table:
+        """Find the rows of a trial; again where its parts were replaced meanwhile."""
+        parts: list[str] | None = None
+        while True:
+            known, parts = parts, self._trial_rows.parts(table, trial_id)
+            try:
+                return self._trial_rows.find(table, trial_id, parts=parts)
+            except (OSError, pa.ArrowException) as error:
+                if known == parts:
+                    raise self._unreadable(error) from error
 
     def _unreadable(self, error: Exception) -> StoreError:
         uri = self._store.uri

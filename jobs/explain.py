@@ -203,7 +203,7 @@ def curves(
     from cvcore.pictures import draw_curves, fine_tune_start
     from cvcore.results import Results
 
-    epochs = Results(open_store(store)).show(trial_id)["epochs"]
+    epochs = Results(open_store(store)).curve(trial_id).to_pylist()
     if not epochs:
         raise UsageError(
             f"the trial {trial_id} ended before its first epoch: there is nothing to draw",

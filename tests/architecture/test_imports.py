@@ -16,7 +16,9 @@ import pytest
 ROOT = Path(__file__).parents[2]
 HEAVY = {"tensorflow", "keras", "ray", "boto3", "botocore", "numpy", "pyarrow", "duckdb", "optuna"}
 # What a file directly in cvcore may import at module level beside the standard library.
-EXTRA_IMPORTS = {f"{name}.py": {"pyarrow"} for name in ("tables", "scans", "results", "lake")}
+EXTRA_IMPORTS = {
+    f"{name}.py": {"pyarrow"} for name in ("tables", "scans", "trial_rows", "results", "lake")
+}
 
 
 def loaded_by(statement: str) -> set[str]:

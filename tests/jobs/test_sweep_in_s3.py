@@ -106,6 +106,10 @@ def test_a_whole_sweep_from_bucket_to_bucket_is_read_by_strangers(
     for measure in ("loss", "accuracy", "f1_weighted"):
         assert measured[measure] == row[f"test_{measure}"]
 
+    shown = here(capsys, "results", "show", row["trial_id"], "--store", uri, "--json").document
+    assert shown["trial"]["val_loss"] == row["val_loss"]
+    assert len(shown["epochs"]) == row["epochs_run"]
+
     again = here(capsys, *typed, "--store", uri, "--data", pictures, "--trials", "1")
     assert "decoded none" in again.stderr
 
