@@ -14,12 +14,12 @@ from datetime import UTC, datetime
 from cvcore import layout
 from cvcore.lake import SweepLog
 from cvcore.ledger import LEDGER
+from cvcore.predictions import predictions_file
 from cvcore.records import ClassMetrics, EpochMetrics, Evaluation, TrialConfig, TrialOutcome
 from cvcore.search import RandomSearch
 from cvcore.settings import SearchConfig, SweepSpec, TrainingConfig
 from cvcore.spaces import Choice, Parameter, Real
 from cvcore.store import Store
-from cvcore.tables import predictions_file
 from cvcore.trial import Progress
 from jobs.accounting import figures
 from jobs.driver import SweepDriver

@@ -157,7 +157,7 @@ def leave_predictions(
     bench: Bench, logits: npt.NDArray[np.float32], *, config: TrialConfig, split: str
 ) -> None:
     from cvcore.evaluation import probabilities
-    from cvcore.tables import predictions_file
+    from cvcore.predictions import predictions_file
 
     dataset, indices = bench.dataset, bench.dataset.indices[split]
     names = dataset.class_names

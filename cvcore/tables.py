@@ -6,7 +6,7 @@ nullable and comes at the end of its table.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from io import BytesIO
 from typing import Any
 
@@ -240,28 +240,3 @@ def read_parquet(data: bytes) -> pa.Table:
     """Read a whole Parquet file."""
     # Not `read_table`, which takes 1.2 ms for a file of 84 rows; one thread, because it is small.
     return pq.ParquetFile(pa.BufferReader(data)).read(use_threads=False)
-
-
-def predictions_file(
-    *,
-    sweep_id: str,
-    trial_id: str,
-    split: str,
-    paths: Sequence[str],
-    labels: Sequence[str],
-    predicted: Sequence[str],
-    probabilities: Iterable[Iterable[float]],
-) -> bytes:
-    """Write the predictions of one trial on one split; all sequences in the same order."""
-    count = len(paths)
-    columns = {
-        "sweep_id": [sweep_id] * count,
-        "trial_id": [trial_id] * count,
-        "split": [split] * count,
-        "path": paths,
-        "label": labels,
-        "predicted": predicted,
-        "correct": [label == guess for label, guess in zip(labels, predicted, strict=True)],
-        "probabilities": list(probabilities),
-    }
-    return to_parquet("predictions", pa.table(columns, schema=SCHEMAS["predictions"]))

@@ -18,7 +18,7 @@ HEAVY = {"tensorflow", "keras", "ray", "boto3", "botocore", "numpy", "pyarrow", 
 # What a file directly in cvcore may import at module level beside the standard library.
 EXTRA_IMPORTS = {
     f"{name}.py": {"pyarrow"} for name in ("tables", "scans", "trial_rows", "results", "lake")
-}
+} | {"predictions.py": {"numpy", "pyarrow"}}
 
 
 def loaded_by(statement: str) -> set[str]:
