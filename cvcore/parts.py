@@ -10,12 +10,16 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from cvcore import layout
 from cvcore.errors import PreconditionFailed
 from cvcore.events import TrialState
 from cvcore.rows import Row, rows_of
 from cvcore.store import Store
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 TABLES = ("trials", "epochs", "predictions", "class_metrics", "confusion", "sweeps")
 
@@ -25,16 +29,6 @@ MAX_PARTS = 64
 # Prediction files are read this many at a time, 20 ms each from S3, and so many are held at once.
 NUM_READERS = 16
 NUM_AHEAD = 256
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Part:
-    """One file of a table; where it `replaces`, those of earlier batches are to be deleted."""
-
-    table: str
-    batch: int
-    rows: Sequence[Row]
-    replaces: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,13 +42,40 @@ class Known:
         return Known(sweep=change.sweep, trials={**self.trials, **change.trials})
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """One file of a table: its own rows, behind those of the parts that it `joins`.
+
+    Where it `replaces`, the parts of all earlier batches are to be deleted. Parts that it joins are
+    named by their batches; should one be gone, all rows follow from `whole`.
+    """
+
+    table: str
+    batch: int
+    rows: Sequence[Row]
+    replaces: bool
+    joins: tuple[int, ...] = ()
+    whole: Known = field(default_factory=Known)
+
+    @property
+    def is_empty(self) -> bool:
+        return not self.rows and not self.joins
+
+
 def plan(
-    before: Known, change: Known, *, batch: int, num_parts: Mapping[str, int], max_parts: int
+    before: Known,
+    change: Known,
+    after: Known,
+    *,
+    batch: int,
+    standing: Mapping[str, Sequence[int]],
+    max_parts: int,
 ) -> list[Part]:
     """Say which parts the events of a batch give rise to; `change` holds the trials they changed.
 
-    A table that only gained rows gets a part with them. Where a published row changed, or the parts
-    would become more than `max_parts`, one part replaces all.
+    A table that only gained rows gets a part with them. Where the parts, `standing` by their
+    batches, would become more than `max_parts`, one joins them all; where a published row changed,
+    one replaces them.
     """
     parts = []
     # Only these are compared: a flush costs what happened since the last one, not the whole sweep.
@@ -62,13 +83,17 @@ def plan(
     old = Known(sweep=before.sweep, trials=touched)
     for table in TABLES:
         rows, kept = _difference(table, old, change)
-        grown = num_parts[table] + bool(rows)
-        replaces = num_parts[table] > 0 and (not kept or grown > max_parts)
-        if replaces:
-            whole = _rows_by_owner(table, before.changed_by(change))
-            rows = [row for one in whole.values() for row in one]
+        there = standing[table]
+        replaces = bool(there) and (not kept or len(there) + bool(rows) > max_parts)
+        joins = tuple(there) if replaces and kept else ()
+        if replaces and not kept:
+            rows = all_rows(table, after)
         if rows or replaces:
-            parts.append(Part(table=table, batch=batch, rows=rows, replaces=replaces))
+            whole = after if joins else Known()
+            part = Part(
+                table=table, batch=batch, rows=rows, replaces=replaces, joins=joins, whole=whole
+            )
+            parts.append(part)
     return parts
 
 
@@ -91,6 +116,11 @@ def _rows_by_owner(table: str, known: Known) -> dict[str, list[Row]]:
     return {name: rows_of(table, trial) for name, trial in sorted(known.trials.items())}
 
 
+def all_rows(table: str, known: Known) -> list[Row]:
+    """Derive all rows of a table, a trial's one after the other."""
+    return [row for rows in _rows_by_owner(table, known).values() for row in rows]
+
+
 class Publisher:
     """Bring the parts of one sweep in the lake up to its event log."""
 
@@ -98,32 +128,31 @@ class Publisher:
         self._store = store
         self._sweep_id = sweep_id
         self._known = Known()
-        self._num_parts = dict.fromkeys(TABLES, 0)
+        self._standing: dict[str, list[int]] = {table: [] for table in TABLES}
         self._waiting: dict[str, list[Part]] = {}
-        self._files: dict[int, list[str]] = {}  # of predictions, by the batch of their part
 
     @property
     def compact(self) -> bool:
         """Whether no table has more than one part."""
-        return max(self._num_parts.values()) <= 1
+        return max(map(len, self._standing.values())) <= 1
 
     def advance(self, change: Known, *, batch: int, compact: bool) -> None:
         """Plan the parts of one more batch of events, from the trials that they changed."""
+        after = self._known.changed_by(change)
         parts = plan(
             self._known,
             change,
+            after,
             batch=batch,
-            num_parts=self._num_parts,
+            standing=self._standing,
             max_parts=1 if compact else MAX_PARTS,
         )
         for part in parts:
-            if part.table == "predictions":
-                self._files[part.batch] = [row["file"] for row in part.rows]
             earlier = [] if part.replaces else self._waiting.get(part.table, [])
             self._waiting[part.table] = [*earlier, part]
-            num_earlier = 0 if part.replaces else self._num_parts[part.table]
-            self._num_parts[part.table] = num_earlier + bool(part.rows)
-        self._known = self._known.changed_by(change)
+            there = [] if part.replaces else self._standing[part.table]
+            self._standing[part.table] = there if part.is_empty else [*there, part.batch]
+        self._known = after
 
     def publish(self) -> None:
         """Delete the parts that were replaced and write those that are missing.
@@ -137,8 +166,8 @@ class Publisher:
             }
             missing = {}
             for part in parts:
-                key = layout.sweep_part(table, self._sweep_id, part.batch)
-                if part.rows and key not in present:
+                key = self._key(table, part.batch)
+                if not part.is_empty and key not in present:
                     missing[key] = self._content(part, present)
             first = parts[0]
             if first.replaces:
@@ -149,26 +178,39 @@ class Publisher:
                     self._store.write(key, data, if_absent=True)
             del self._waiting[table]
 
+    def _key(self, table: str, batch: int) -> str:
+        return layout.sweep_part(table, self._sweep_id, batch)
+
     def _content(self, part: Part, present: Collection[str]) -> bytes:
-        from cvcore.tables import join_parquet, read_parquet, to_parquet
+        """Lay out a part; from the log alone where one that it joins is gone, damaged or older."""
+        import pyarrow as pa
 
-        if part.table != "predictions":
-            return to_parquet(part.table, part.rows)
-        return join_parquet(part.table, map(read_parquet, self._predictions(part, present)))
+        joined = [self._key(part.table, batch) for batch in part.joins]
+        if not joined:
+            return self._write(part.table, part.rows)
+        if set(joined) <= set(present):
+            with suppress(pa.ArrowException):
+                return self._write(part.table, part.rows, joined=joined)
+        return self._write(part.table, all_rows(part.table, part.whole))
 
-    def _predictions(self, part: Part, present: Collection[str]) -> Iterator[bytes]:
-        """Read the files of a part, or those present parts that hold some of them already.
+    def _write(self, table: str, rows: Sequence[Row], *, joined: Sequence[str] = ()) -> bytes:
+        """Write rows as one file, with those of other parts, in the order of the table's key.
 
-        2,000 files of 84 rows take 5 s from a disk, the parts they came to be one a second.
+        To join what is written is what makes a compaction cheap: the rows of 2,000 trials take a
+        second to be derived anew, and the files of their predictions 5 s to be read.
         """
-        missing = dict.fromkeys(self._files[part.batch])
-        for batch, files in self._files.items():
-            key = layout.sweep_part(part.table, self._sweep_id, batch)
-            if batch < part.batch and key in present and files and missing.keys() >= set(files):
-                yield self._store.read(key)
-                for file in files:
-                    del missing[file]
-        left = list(missing)
+        from cvcore.tables import join_parquet, join_sorted, to_parquet
+
+        if table == "predictions":
+            files = [row["file"] for row in rows]
+            return join_parquet(table, self._read([*joined, *files]))
+        return join_sorted(table, self._read(joined), rows) if joined else to_parquet(table, rows)
+
+    def _read(self, keys: Sequence[str]) -> Iterator[pa.Table]:
+        """Read Parquet files, some ahead."""
+        from cvcore.tables import read_parquet
+
         with ThreadPoolExecutor(NUM_READERS) as readers:
-            for start in range(0, len(left), NUM_AHEAD):
-                yield from readers.map(self._store.read, left[start : start + NUM_AHEAD])
+            for start in range(0, len(keys), NUM_AHEAD):
+                found = readers.map(self._store.read, keys[start : start + NUM_AHEAD])
+                yield from map(read_parquet, found)

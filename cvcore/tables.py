@@ -224,8 +224,7 @@ def _row_groups(pieces: Iterable[pa.Table], schema: pa.Schema) -> Iterator[pa.Ta
     waiting: list[pa.Table] = []
     num_waiting = 0
     for piece in pieces:
-        same = piece.schema.equals(schema)
-        waiting.append(piece if same else piece.select(schema.names).cast(schema))
+        waiting.append(conform(piece, schema))
         num_waiting += piece.num_rows
         while num_waiting >= ROW_GROUP_ROWS:
             whole = pa.concat_tables(waiting)
@@ -234,6 +233,31 @@ def _row_groups(pieces: Iterable[pa.Table], schema: pa.Schema) -> Iterator[pa.Ta
             num_waiting -= ROW_GROUP_ROWS
     if num_waiting:
         yield pa.concat_tables(waiting)
+
+
+def join_sorted(table: str, pieces: Iterable[pa.Table], rows: Iterable[Mapping[str, Any]]) -> bytes:
+    """Write Arrow tables and further rows as one Parquet file, in the order of the table's key.
+
+    Raises `pyarrow.ArrowInvalid` where one has another schema, of an older version.
+    """
+    schema = SCHEMAS[table]
+    known = list(pieces)
+    if not all(one.schema.equals(schema, check_metadata=True) for one in known):
+        raise pa.ArrowInvalid(f"not the present schema of {table}")
+    whole = pa.concat_tables([*known, from_rows(table, rows)])
+    return to_parquet(table, whole.sort_by([(name, "ascending") for name in KEYS[table]]))
+
+
+def conform(found: pa.Table, schema: pa.Schema) -> pa.Table:
+    """Return a table with a schema's columns; one that it lacks, as older files do, is null."""
+    if found.schema.equals(schema):
+        return found
+    known = set(found.column_names)
+    columns = [
+        found[one.name].cast(one.type) if one.name in known else pa.nulls(len(found), one.type)
+        for one in schema
+    ]
+    return pa.table(columns, schema=schema)
 
 
 def read_parquet(data: bytes) -> pa.Table:

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 
 from cvcore import layout
 from cvcore.store import Store
-from cvcore.tables import KEYS, SCHEMAS
+from cvcore.tables import KEYS, SCHEMAS, conform
 
 # Row groups that were read for one trial hold many others; so much of them is kept.
 MAX_KEPT_BYTES = 64 * 2**20
@@ -46,31 +46,30 @@ class TrialRows:
 
         Raises `OSError` or `pyarrow.ArrowException` where a part cannot be read, or is gone.
         """
-        rows = [SCHEMAS[table].empty_table()]
-        for key in parts:
-            for number in self._part(key).candidates(trial_id):
-                rows += self._group(table, key, number).rows(trial_id)
+        groups = [group for key in parts for group in self._candidates(table, key, trial_id)]
+        rows = [piece for group in groups for piece in group.rows(trial_id)]
+        found = pa.concat_tables([SCHEMAS[table].empty_table(), *rows])
         by = [(name, "ascending") for name in KEYS[table] if name != "trial_id"]
-        found = pa.concat_tables(rows)
         return found.sort_by(by) if by else found
 
-    def _part(self, key: str) -> _Part:
-        if key not in self._parts:
-            with self._open(key) as file:
-                self._parts[key] = _Part.of(file.metadata)
-        return self._parts[key]
-
-    def _group(self, table: str, key: str, number: int) -> _Group:
-        if (key, number) not in self._groups:
-            with self._open(key) as file:
-                self._groups[key, number] = _Group.of(file.read_row_group(number), SCHEMAS[table])
-            while len(self._groups) > 1 and self.num_kept_bytes > MAX_KEPT_BYTES:
-                self._groups.popitem(last=False)
-        self._groups.move_to_end((key, number))
-        return self._groups[key, number]
-
-    def _open(self, key: str) -> pq.ParquetFile:
-        return pq.ParquetFile(f"{self._root}/{key}", filesystem=self._filesystem)
+    def _candidates(self, table: str, key: str, trial_id: str) -> list[_Group]:
+        """Return the row groups of a part that may hold a trial; opens it once, if at all."""
+        part = self._parts.get(key)
+        numbers = part.candidates(trial_id) if part else []
+        if part is None or any((key, number) not in self._groups for number in numbers):
+            with pq.ParquetFile(f"{self._root}/{key}", filesystem=self._filesystem) as file:
+                part = self._parts[key] = _Part.of(file.metadata)
+                numbers = part.candidates(trial_id)
+                for number in numbers:
+                    if (key, number) not in self._groups:
+                        read = file.read_row_group(number)
+                        self._groups[key, number] = _Group.of(read, SCHEMAS[table])
+        found = [self._groups[key, number] for number in numbers]
+        for number in numbers:
+            self._groups.move_to_end((key, number))
+        while len(self._groups) > 1 and self.num_kept_bytes > MAX_KEPT_BYTES:
+            self._groups.popitem(last=False)
+        return found
 
     @property
     def num_kept_bytes(self) -> int:
@@ -114,12 +113,7 @@ class _Group:
         for name, end in zip(encoded.values.to_pylist(), encoded.run_ends.to_pylist(), strict=True):
             runs.setdefault(name, []).append((start, end - start))
             start = end
-        known = set(table.column_names)
-        columns = [
-            table[one.name] if one.name in known else pa.nulls(table.num_rows, one.type)
-            for one in schema
-        ]
-        return cls(table=pa.table(columns, schema=schema), runs=runs)
+        return cls(table=conform(table, schema), runs=runs)
 
     def rows(self, trial_id: str) -> list[pa.Table]:
         return [self.table.slice(*run) for run in self.runs.get(trial_id, [])]
