@@ -29,8 +29,6 @@ _DECODER = json.JSONDecoder(
     object_pairs_hook=lambda pairs: {sys.intern(name): value for name, value in pairs}
 )
 
-_EPOCHS = '{"type":"epochs"'
-
 COUNTED = ("completed", "stopped", "failed")
 
 
@@ -252,9 +250,7 @@ def decode_event(line: str | bytes) -> Event:
 
     They are a third of the memory that a trial costs its driver, were each event to keep its own.
     """
-    text = line.decode() if isinstance(line, bytes) else line
-    # Within one line they are shared as it is, which is all that many epochs need.
-    event: Event = json.loads(text) if text.startswith(_EPOCHS) else _DECODER.decode(text)
+    event: Event = _DECODER.decode(line.decode() if isinstance(line, bytes) else line)
     return event
 
 
