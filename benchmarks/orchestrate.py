@@ -77,7 +77,7 @@ def driver_alone(
                 break
             trial = running.popleft()
             with meter.elsewhere():
-                leave_predictions(store, trial)
+                leave_predictions(store, trial.trial_id)
                 progress = progress_of(trial, worker="")
             driver.record(trial, progress)
             driver.tick()

@@ -95,20 +95,20 @@ def progress_of(trial: TrialConfig, *, worker: str) -> Progress:
     )
 
 
-def leave_predictions(store: Store, trial: TrialConfig) -> None:
-    """Write what a worker leaves in the store for the driver to publish."""
+def leave_predictions(store: Store, trial_id: str) -> None:
+    """Write what the worker of a first attempt leaves in the store for the driver to publish."""
+    sweep_id = layout.trial_sweep(trial_id)
     labels = [LABELS[number % 2] for number in range(NUM_IMAGES)]
     data = predictions_file(
-        sweep_id=trial.sweep_id,
-        trial_id=trial.trial_id,
+        sweep_id=sweep_id,
+        trial_id=trial_id,
         split="validation",
         paths=[f"{label}/{number:04d}.jpeg" for number, label in enumerate(labels)],
         labels=labels,
         predicted=labels,
         probabilities=[(0.25, 0.75)] * NUM_IMAGES,
     )
-    key = layout.predictions(trial.sweep_id, trial.trial_id, "validation", trial.attempt)
-    store.write(key, data)
+    store.write(layout.predictions(sweep_id, trial_id, "validation", 1), data)
 
 
 def _epoch(number: int, value: float, now: float) -> EpochMetrics:

@@ -34,7 +34,7 @@ class WaitingProcess:
     def step(self) -> Progress:
         warm_up()
         time.sleep(self._trial_seconds)
-        leave_predictions(self._store, self._trial)
+        leave_predictions(self._store, self._trial.trial_id)
         return progress_of(self._trial, worker=str(os.getpid()))
 
     def score(self, trial: TrialConfig) -> tuple[CvjobsError, str]:
