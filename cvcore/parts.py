@@ -194,7 +194,7 @@ class Publisher:
         return self._write(part.table, all_rows(part.table, part.whole))
 
     def _write(self, table: str, rows: Sequence[Row], *, joined: Sequence[str] = ()) -> bytes:
-        """Write rows as one file, with those of other parts, in the order of the table's key.
+        """Write rows as one file, with those of the parts `joined`.
 
         To join what is written is what makes a compaction cheap: the rows of 2,000 trials take a
         second to be derived anew, and the files of their predictions 5 s to be read.

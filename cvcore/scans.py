@@ -50,7 +50,7 @@ class Tables:
     """DuckDB on the parts of a store's tables, and on nothing outside the lake.
 
     It stays open between questions, with what it read of the parts' metadata: over 1,000 parts the
-    top ten takes half of what it takes the first time, a curve a third. Not for several threads.
+    top ten then takes half of what it takes the first time. Not for several threads.
     """
 
     def __init__(self, store: Store) -> None:

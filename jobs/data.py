@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from cvcore.augmentation import augmentations
+from cvcore.config import load_spec
 from cvcore.errors import UsageError
 from cvcore.runtime import start_tensorflow
 from jobs.adapters.console import Console
@@ -74,7 +75,6 @@ def preview(
     console = Console.choose(json=json, quiet=quiet)
     path = _sheet_path(output)
 
-    from cvcore.config import load_spec
     from cvcore.datasets import contact_sheet
 
     loaded = load_spec(spec, overrides=set_ or (), data=uri)
@@ -153,8 +153,6 @@ def splits(
 
 
 def _open(uri: str, overrides: list[str] | None) -> Dataset:
-    from cvcore.config import load_spec
-
     return _dataset(load_spec(None, overrides=overrides or (), data=uri))
 
 

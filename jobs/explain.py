@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from cvcore import geometry, receptive_field
+from cvcore.config import load_spec
 from cvcore.errors import UsageError
 from cvcore.kernels import named_kernels, parse_kernel
 from jobs.adapters.console import Console
@@ -153,8 +155,6 @@ def field(
     """
     console = Console.choose(json=json, quiet=quiet)
     path = picture_path(output, default="field.png")
-    from cvcore.config import load_spec
-
     loaded = load_spec(spec, overrides=set_ or ())
     views = _views(loaded)
 
@@ -227,8 +227,6 @@ def curves(
 
 
 def _views(spec: SweepSpec) -> list[View]:
-    from cvcore import geometry, receptive_field
-
     model, image_size = spec.model, spec.data.image_size
     if model.family != "cnn":
         raise UsageError(

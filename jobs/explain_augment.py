@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cvcore.augmentation import MOVING, augmentations, fill_modes, menu
+from cvcore.config import load_spec
 from cvcore.errors import DataError
 from cvcore.runtime import start_tensorflow
+from cvcore.settings import ModelConfig
 from jobs.adapters.console import Console
 from jobs.options import (
     DEFAULT_STORE,
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
 
     from cvcore.augmentation import Augmentation
     from cvcore.pictures import AugmentedRow, FilledImage
-    from cvcore.settings import DataConfig, ModelConfig
+    from cvcore.settings import DataConfig
 
 NUM_DRAWS = 11
 
@@ -53,9 +55,6 @@ def augment(
     """
     console = Console.choose(json=json, quiet=quiet)
     path = picture_path(output, default="augment.png")
-    from cvcore.config import load_spec
-    from cvcore.settings import ModelConfig
-
     loaded = load_spec(spec, overrides=set_ or (), data=data)
     asked = spec is not None or any(one.startswith("model.augment_") for one in set_ or ())
     model = loaded.model if asked else ModelConfig()

@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cvcore.draft import did_you_mean
 from cvcore.errors import UsageError
 from cvcore.runtime import start_tensorflow
+from cvcore.settings import DataConfig
 from jobs.adapters.console import Console
 from jobs.options import (
     DEFAULT_STORE,
@@ -50,7 +52,6 @@ def features(
 
     from cvcore.card import read_card
     from cvcore.scoring import load_model
-    from cvcore.settings import DataConfig
     from jobs.model_files import local_model
 
     with local_model(model, store=store) as file:
@@ -91,8 +92,6 @@ def _layer_names(model: keras.Model, wanted: str | None) -> list[str]:
     known = inspection.layers_with_maps(model)
     if wanted not in known:
         some = ", ".join(inspection.telling_layers(model))
-        from cvcore.draft import did_you_mean
-
         raise UsageError(
             f"the model has no layer with feature maps named {wanted!r}, but {len(known)} others "
             f"such as {some}{did_you_mean(wanted, known)}",

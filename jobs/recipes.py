@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from cvcore.catalog import recipe_figures, recipe_names, recipe_path
+from cvcore.draft import did_you_mean
 from cvcore.errors import UsageError
 from jobs.adapters.console import Console
 from jobs.options import JsonOption, QuietOption
@@ -42,8 +43,6 @@ def recipes(
 def _read(name: str) -> str:
     path = recipe_path(name)
     if path is None:
-        from cvcore.draft import did_you_mean
-
         raise UsageError(
             f"no recipe {name!r}; there are: {', '.join(recipe_names())}"
             f"{did_you_mean(name, recipe_names())}",

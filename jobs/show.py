@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from cvcore.store import Store
+from jobs.accounting import largest_leak
 from jobs.adapters.console import Console, broken_heading, num_columns
 from jobs.options import DEFAULT_STORE
-
-if TYPE_CHECKING:
-    from cvcore.store import Store
 
 SHOWN = 10
 # Columns of the trials table and what heads them: a leaderboard is to fit on a terminal.
@@ -27,7 +26,6 @@ EPOCH_COLUMNS = (
 def sweep(console: Console, document: Mapping[str, Any], *, store: Store) -> None:
     """Show the leaderboard of a finished sweep, where everything lies, and what to type next."""
     from cvcore.results import Results
-    from jobs.accounting import largest_leak
 
     sweep_id, best = document["sweep_id"], document["best"]
     leaders = Results(store).leaderboard(sweep_id)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from cvcore.config import load_spec
 from cvcore.errors import UsageError
 from jobs.adapters.console import Console
 from jobs.options import (
@@ -52,8 +53,6 @@ def sweep(
         "max_hours": max_hours, "max_cost": max_cost,
     }  # fmt: skip
     if resume is None:
-        from cvcore.config import load_spec
-
         loaded = load_spec(
             spec, overrides=set_ or (), data=data, name=name, epochs=epochs, **limits
         )

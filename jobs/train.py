@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from cvcore.config import load_spec
 from cvcore.errors import ConfigError
 from jobs.adapters.console import Console
 from jobs.options import (
@@ -35,8 +36,6 @@ def train(
 ) -> None:
     """Train one configuration: the fixed settings of SPEC."""
     console = Console.choose(json=json, quiet=quiet)
-    from cvcore.config import load_spec
-
     loaded = load_spec(spec, overrides=set_ or (), data=data, name=name, epochs=epochs)
     if loaded.space:
         raise ConfigError(

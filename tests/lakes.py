@@ -139,3 +139,17 @@ def contents(store: Store) -> dict[str, list[str]]:
         table: sorted(json.dumps(row, default=str) for row in rows(store, table))
         for table in TABLES
     }
+
+
+def publish_scores(
+    store: Store, values: list[float | None], *, sweep_id: str = sweeps.SWEEP_ID, **changes: str
+) -> None:
+    """Publish a running sweep whose trials scored `values`; None failed."""
+    with SweepLog.create(store, sweep_id) as log:
+        drive(log, [sweeps.started(**changes), "flush"])
+        for index, value in enumerate(values):
+            trial = sweeps.config(index, sweep_id=sweep_id)
+            status = "failed" if value is None else "completed"
+            log.append(sweeps.created(trial))
+            log.append(sweeps.finished(trial, value, status=status))
+            log.flush()

@@ -88,7 +88,7 @@ def waiting_processes(resources: ResourcesConfig, *, address: str | None) -> Ite
     cluster from one of its nodes: of that node's workers they are, those of others start their own.
     """
     if address is not None:
-        _reach(address)
+        _reach(address)  # before anything is started for it
     threads = resources.cpus_per_trial
     fitting = (os.cpu_count() or 1) // threads
     num_gpus = len(list(Path("/dev").glob("nvidia[0-9]*")))
@@ -127,7 +127,6 @@ def cluster(address: str | None) -> Iterator[None]:
 def _joined(address: str) -> Iterator[None]:
     import ray
 
-    _reach(address)
     _join(address)
     try:
         yield
